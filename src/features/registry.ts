@@ -1,0 +1,9 @@
+// The only list of features. Its order is the order in which their filters run.
+import type { AnyFeature } from "./feature.ts";
+import { bodySize } from "./body-size/body-size.ts";
+import { canary } from "./canary/canary.ts";
+import { hsts } from "./hsts/hsts.ts";
+import { sslRedirect } from "./ssl-redirect/ssl-redirect.ts";
+import { timeouts } from "./timeouts/timeouts.ts";
+
+export const features: readonly AnyFeature[] = [hsts, sslRedirect, timeouts, bodySize, canary];
