@@ -1,0 +1,159 @@
+// Every metric Fairway exports, with the text its users read. docs/metrics.md is generated from this list.
+// Names follow the Prometheus conventions: a prefix, units in the name, `_total` on counters.
+
+export interface MetricDefinition {
+  readonly name: string;
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+/** Labels of everything counted by route. Their values come from configured routes only, never from requests. */
+export const routeLabelNames = ["namespace", "ingress", "service", "host", "path", "canary"] as const;
+
+/** Upper bounds of the request durations, in seconds; the same as ingress-nginx's. */
+export const durationBucketsSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
+
+/** Upper bounds of the durations of reloads, in seconds. */
+export const reloadBucketsSeconds = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
+] as const;
+
+const routeLabels = [...routeLabelNames];
+
+export const metricDefinitions = {
+  requests: {
+    name: "fairway_requests_total",
+    type: "counter",
+    help: "Requests that reached a route, by the status of the response. Methods other than PATCH and those of RFC 9110 count as OTHER.",
+    labels: [...routeLabels, "method", "status"],
+  },
+  requestDuration: {
+    name: "fairway_request_duration_seconds",
+    type: "histogram",
+    help: "Time from the first byte of a request's head to the last byte of its response.",
+    labels: routeLabels,
+  },
+  requestBytes: {
+    name: "fairway_request_received_bytes_total",
+    type: "counter",
+    help: "Bytes of requests received from clients, heads included.",
+    labels: routeLabels,
+  },
+  responseBytes: {
+    name: "fairway_response_sent_bytes_total",
+    type: "counter",
+    help: "Bytes of responses sent to clients, heads included.",
+    labels: routeLabels,
+  },
+  downstreamConnections: {
+    name: "fairway_downstream_connections",
+    type: "gauge",
+    help: "Open connections of clients, by listener (http or https).",
+    labels: ["listener"],
+  },
+  downstreamAccepted: {
+    name: "fairway_downstream_connections_accepted_total",
+    type: "counter",
+    help: "Connections accepted from clients, by listener (http or https).",
+    labels: ["listener"],
+  },
+  tlsHandshakeFailures: {
+    name: "fairway_tls_handshake_failures_total",
+    type: "counter",
+    help: "Connections of clients that ended before their TLS handshake was complete.",
+    labels: [],
+  },
+  upstreamConnections: {
+    name: "fairway_upstream_connections",
+    type: "gauge",
+    help: "Open connections to endpoints: active (serving a request) or idle (kept for the next one).",
+    labels: ["state"],
+  },
+  upstreamOpened: {
+    name: "fairway_upstream_connections_opened_total",
+    type: "counter",
+    help: "Connections established to endpoints.",
+    labels: [],
+  },
+  upstreamConnectFailures: {
+    name: "fairway_upstream_connect_failures_total",
+    type: "counter",
+    help: "Attempts to connect to an endpoint that failed or timed out.",
+    labels: [],
+  },
+  refusedRequests: {
+    name: "fairway_refused_requests_total",
+    type: "counter",
+    help: "Requests that Fairway answered itself because of an error, by code of the error table.",
+    labels: ["code"],
+  },
+  retries: {
+    name: "fairway_upstream_retries_total",
+    type: "counter",
+    help: "Requests sent again, to the same or another endpoint, by code of the error that caused it.",
+    labels: ["code"],
+  },
+  ejections: {
+    name: "fairway_endpoint_ejections_total",
+    type: "counter",
+    help: "Times an endpoint was taken out of rotation because it kept failing.",
+    labels: [],
+  },
+  internalErrors: {
+    name: "fairway_internal_errors_total",
+    type: "counter",
+    help: "Connections closed because of a mistake in Fairway itself. Anything but 0 is worth a bug report.",
+    labels: [],
+  },
+  tableGeneration: {
+    name: "fairway_table_generation",
+    type: "gauge",
+    help: "Number of the routing table in use; grows by one with every change of routes or endpoints.",
+    labels: [],
+  },
+  reloads: {
+    name: "fairway_config_reloads_total",
+    type: "counter",
+    help: "Changes of configuration that were applied (success) or not (failure).",
+    labels: ["result"],
+  },
+  reloadDuration: {
+    name: "fairway_config_reload_duration_seconds",
+    type: "histogram",
+    help: "Time to build and publish a table, from the start of its translation.",
+    labels: [],
+  },
+  lastReloadSuccessful: {
+    name: "fairway_config_last_reload_successful",
+    type: "gauge",
+    help: "1 when the last change of configuration was applied, 0 when it was not.",
+    labels: [],
+  },
+  lastReloadSuccess: {
+    name: "fairway_config_last_reload_success_timestamp_seconds",
+    type: "gauge",
+    help: "Unix time of the last change of configuration that was applied; 0 before the first.",
+    labels: [],
+  },
+  diagnostics: {
+    name: "fairway_diagnostics",
+    type: "gauge",
+    help: "Present diagnostics about Kubernetes objects, by severity (error, warning, info).",
+    labels: ["severity"],
+  },
+  certificateExpiry: {
+    name: "fairway_certificate_expiry_timestamp_seconds",
+    type: "gauge",
+    help: "Unix time after which the certificate of a TLS Secret is no longer valid.",
+    labels: ["namespace", "secret"],
+  },
+  buildInfo: {
+    name: "fairway_build_info",
+    type: "gauge",
+    help: "Always 1; the labels say which Fairway on which Node.js this is.",
+    labels: ["version", "node_version"],
+  },
+} as const satisfies Record<string, MetricDefinition>;
+
+export type MetricKey = keyof typeof metricDefinitions;

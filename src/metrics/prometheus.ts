@@ -1,0 +1,48 @@
+// From our counters to the Prometheus text format, by prom-client. Our metrics are objects whose `get` reads the
+// counters when somebody scrapes, so that counting itself costs the data path no call into a metrics library.
+import { collectDefaultMetrics, Registry, type Metric } from "prom-client";
+import { metricDefinitions, type MetricDefinition, type MetricKey } from "./definitions.ts";
+import { ProxyMetrics } from "./proxy-metrics.ts";
+import { ReloadMetrics } from "./reload-metrics.ts";
+import { RequestMetrics } from "./request-metrics.ts";
+import type { MetricSource, Sample } from "./samples.ts";
+
+/** All of Fairway's metrics, and the text that Prometheus scrapes. */
+export class Metrics {
+  readonly requests = new RequestMetrics();
+  readonly proxy = new ProxyMetrics();
+  readonly reloads = new ReloadMetrics();
+  readonly #registry = new Registry();
+
+  /** `isProcessIncluded`: CPU, memory, event loop and garbage collection of this process too. */
+  constructor(options: { readonly version: string; readonly isProcessIncluded: boolean }) {
+    const labels = { version: options.version, node_version: process.version };
+    const build: MetricSource = { samplers: { buildInfo: () => [{ labels, value: 1 }] } };
+    if (options.isProcessIncluded) collectDefaultMetrics({ register: this.#registry });
+    for (const { samplers } of [this.requests, this.proxy, this.reloads, build]) {
+      for (const [key, read] of Object.entries(samplers)) this.#register(key as MetricKey, read);
+    }
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  #register(key: MetricKey, read: () => readonly Sample[]): void {
+    const definition: MetricDefinition = metricDefinitions[key];
+    const metric = {
+      name: definition.name,
+      help: definition.help,
+      type: definition.type,
+      aggregator: definition.type === "gauge" ? "first" : "sum",
+      get: () => Promise.resolve({ ...metric, values: read() }),
+      reset: () => undefined,
+    };
+    // The registry calls `get` and reads the fields above, nothing else; its types ask for its own classes.
+    this.#registry.registerMetric(metric as unknown as Metric);
+  }
+}
