@@ -1,0 +1,238 @@
+// A field section as one latin1 text of lines plus offsets into it: fields that are only forwarded are never decoded.
+// Wire formats other than HTTP/1.1 write their decoded fields in the same form.
+
+/** Names the data path treats specially. The number is the id; 0 stands for every other name. */
+export const FieldId = {
+  Other: 0,
+  Host: 1,
+  Connection: 2,
+  KeepAlive: 3,
+  ProxyConnection: 4,
+  Te: 5,
+  TransferEncoding: 6,
+  Upgrade: 7,
+  ContentLength: 8,
+  Expect: 9,
+  Trailer: 10,
+  ProxyAuthenticate: 11,
+  ProxyAuthorization: 12,
+  Proxy: 13,
+  XForwardedFor: 14,
+  XForwardedHost: 15,
+  XForwardedPort: 16,
+  XForwardedProto: 17,
+  XForwardedScheme: 18,
+  XForwardedPrefix: 19,
+  XForwardedServer: 20,
+  XRealIp: 21,
+  XScheme: 22,
+  XRequestId: 23,
+  Forwarded: 24,
+  XOriginalForwardedFor: 25,
+  XOriginalForwardedHost: 26,
+  XOriginalUri: 27,
+  XOriginalUrl: 28,
+  XOriginalMethod: 29,
+  Cookie: 30,
+  Server: 31,
+  Date: 32,
+  HttpTwoSettings: 33,
+  /** `X-Accel-*`, `ssl-client-*` and names with an underscore: recognised by shape, not by the table. */
+  XAccel: 34,
+  SslClient: 35,
+  Underscore: 36,
+  Authorization: 37,
+} as const;
+export type FieldId = (typeof FieldId)[keyof typeof FieldId];
+
+const names: ReadonlyArray<readonly [string, FieldId]> = [
+  ["host", FieldId.Host],
+  ["connection", FieldId.Connection],
+  ["keep-alive", FieldId.KeepAlive],
+  ["proxy-connection", FieldId.ProxyConnection],
+  ["te", FieldId.Te],
+  ["transfer-encoding", FieldId.TransferEncoding],
+  ["upgrade", FieldId.Upgrade],
+  ["content-length", FieldId.ContentLength],
+  ["expect", FieldId.Expect],
+  ["trailer", FieldId.Trailer],
+  ["proxy-authenticate", FieldId.ProxyAuthenticate],
+  ["proxy-authorization", FieldId.ProxyAuthorization],
+  ["proxy", FieldId.Proxy],
+  ["x-forwarded-for", FieldId.XForwardedFor],
+  ["x-forwarded-host", FieldId.XForwardedHost],
+  ["x-forwarded-port", FieldId.XForwardedPort],
+  ["x-forwarded-proto", FieldId.XForwardedProto],
+  ["x-forwarded-scheme", FieldId.XForwardedScheme],
+  ["x-forwarded-prefix", FieldId.XForwardedPrefix],
+  ["x-forwarded-server", FieldId.XForwardedServer],
+  ["x-real-ip", FieldId.XRealIp],
+  ["x-scheme", FieldId.XScheme],
+  ["x-request-id", FieldId.XRequestId],
+  ["forwarded", FieldId.Forwarded],
+  ["x-original-forwarded-for", FieldId.XOriginalForwardedFor],
+  ["x-original-forwarded-host", FieldId.XOriginalForwardedHost],
+  ["x-original-uri", FieldId.XOriginalUri],
+  ["x-original-url", FieldId.XOriginalUrl],
+  ["x-original-method", FieldId.XOriginalMethod],
+  ["cookie", FieldId.Cookie],
+  ["server", FieldId.Server],
+  ["date", FieldId.Date],
+  ["http2-settings", FieldId.HttpTwoSettings],
+  ["authorization", FieldId.Authorization],
+];
+
+export const fieldIdsByName: ReadonlyMap<string, FieldId> = new Map(names);
+
+/** By character code: the lower-case code of a token character (RFC 9110, 5.6.2), 0 for anything else. */
+export const tokenLower = new Uint8Array(256);
+for (let code = 0; code < 256; code += 1) {
+  const char = String.fromCharCode(code);
+  if (/[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(char)) tokenLower[code] = char.toLowerCase().charCodeAt(0);
+}
+
+/** Hash of a lower-cased name; the same steps are taken by `readFieldName`. */
+function hashName(name: string): number {
+  let hash = name.length;
+  for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash, 33) ^ name.charCodeAt(i);
+  return hash;
+}
+
+const slotCount = 1024;
+const slotNames: string[] = Array.from<string>({ length: slotCount }).fill("");
+const slotIds = new Uint8Array(slotCount);
+for (const [name, id] of names) {
+  let slot = hashName(name) & (slotCount - 1);
+  while (slotIds[slot] !== 0) slot = (slot + 1) & (slotCount - 1);
+  slotNames[slot] = name;
+  slotIds[slot] = id;
+}
+
+/**
+ * Checks that `text[start, end)` is a token and returns its id; -1 when it is not one.
+ * One pass over the characters: validity, lower case and hash together.
+ */
+export function readFieldName(text: string, start: number, end: number): number {
+  if (end <= start) return -1;
+  let hash = end - start;
+  let hasUnderscore = false;
+  for (let i = start; i < end; i += 1) {
+    const lower = tokenLower[text.charCodeAt(i)] ?? 0;
+    if (lower === 0) return -1;
+    if (lower === 95) hasUnderscore = true;
+    hash = Math.imul(hash, 33) ^ lower;
+  }
+  let slot = hash & (slotCount - 1);
+  for (;;) {
+    const id = slotIds[slot] ?? 0;
+    if (id === 0) break;
+    if (equalsLower(text, start, end, slotNames[slot] ?? "")) return id;
+    slot = (slot + 1) & (slotCount - 1);
+  }
+  if (hasUnderscore) return FieldId.Underscore;
+  if (end - start > 8 && startsWithLower(text, start, "x-accel-")) return FieldId.XAccel;
+  if (end - start > 11 && startsWithLower(text, start, "ssl-client-")) return FieldId.SslClient;
+  return FieldId.Other;
+}
+
+/** `text[start, end)`, lower-cased, equals `lower`. */
+export function equalsLower(text: string, start: number, end: number, lower: string): boolean {
+  return end - start === lower.length && startsWithLower(text, start, lower);
+}
+
+function startsWithLower(text: string, start: number, lower: string): boolean {
+  for (let i = 0; i < lower.length; i += 1) {
+    if (tokenLower[text.charCodeAt(start + i)] !== lower.charCodeAt(i)) return false;
+  }
+  return true;
+}
+
+/** Numbers kept for each field: line start, name end, value start, value end, line end. */
+const stride = 5;
+
+/** Fields of one head. Reused for the next head of the same connection. */
+export class FieldSection {
+  /** The head, latin1; all offsets are into it. */
+  text = "";
+  count = 0;
+  #offsets = new Uint16Array(stride * 24);
+  #ids = new Uint8Array(24);
+
+  reset(): void {
+    this.text = "";
+    this.count = 0;
+  }
+
+  /** Offsets are relative to the head, which must stay below 64 KiB. */
+  add(
+    id: number,
+    lineStart: number,
+    nameEnd: number,
+    valueStart: number,
+    valueEnd: number,
+    lineEnd: number,
+  ): void {
+    const index = this.count;
+    if (index === this.#ids.length) this.#grow();
+    const at = index * stride;
+    this.#ids[index] = id;
+    this.#offsets[at] = lineStart;
+    this.#offsets[at + 1] = nameEnd;
+    this.#offsets[at + 2] = valueStart;
+    this.#offsets[at + 3] = valueEnd;
+    this.#offsets[at + 4] = lineEnd;
+    this.count = index + 1;
+  }
+
+  id(index: number): number {
+    return this.#ids[index] ?? 0;
+  }
+
+  lineStart(index: number): number {
+    return this.#offsets[index * stride] ?? 0;
+  }
+
+  lineEnd(index: number): number {
+    return this.#offsets[index * stride + 4] ?? 0;
+  }
+
+  /** As sent. */
+  name(index: number): string {
+    return this.text.slice(this.#offsets[index * stride], this.#offsets[index * stride + 1]);
+  }
+
+  nameEquals(index: number, lower: string): boolean {
+    const at = index * stride;
+    return equalsLower(this.text, this.#offsets[at] ?? 0, this.#offsets[at + 1] ?? 0, lower);
+  }
+
+  value(index: number): string {
+    return this.text.slice(this.#offsets[index * stride + 2], this.#offsets[index * stride + 3]);
+  }
+
+  /** Index of the first field with that id; -1 when there is none. */
+  find(id: FieldId): number {
+    for (let i = 0; i < this.count; i += 1) if (this.#ids[i] === id) return i;
+    return -1;
+  }
+
+  /** The value by lower-case name; repeated fields joined with `, ` (cookies with `; `); undefined when absent. */
+  get(lower: string): string | undefined {
+    const separator = lower === "cookie" ? "; " : ", ";
+    let joined: string | undefined;
+    for (let i = 0; i < this.count; i += 1) {
+      if (!this.nameEquals(i, lower)) continue;
+      joined = joined === undefined ? this.value(i) : joined + separator + this.value(i);
+    }
+    return joined;
+  }
+
+  #grow(): void {
+    const offsets = new Uint16Array(this.#offsets.length * 2);
+    offsets.set(this.#offsets);
+    this.#offsets = offsets;
+    const ids = new Uint8Array(this.#ids.length * 2);
+    ids.set(this.#ids);
+    this.#ids = ids;
+  }
+}

@@ -1,0 +1,218 @@
+// Reads the head of an HTTP/1.1 message: a start line and field lines, strictly (RFC 9112, 2 and 5). Bytes in, steps
+// out, no sockets. However the bytes are cut into reads, the same steps come out: lines are judged one at a time, in
+// order, and every check of a line that is still incomplete is one that the complete line would fail as well.
+import type { ErrorCode } from "../errors.ts";
+import { FieldSection, readFieldName } from "../field-section.ts";
+import type { ProxyLimits } from "../limits.ts";
+import { assert } from "../../util/assert.ts";
+
+/** What a reader found. */
+export const Step = {
+  /** Every byte was taken, and more are needed. */
+  More: 0,
+  /** The head is complete. */
+  Head: 1,
+  /** A piece of content lies between `contentStart` and `contentEnd` of the buffer. */
+  Content: 2,
+  /** The message is complete. */
+  End: 3,
+  /** The message is not acceptable: see `error`. Nothing after it can be trusted. */
+  Error: 4,
+} as const;
+export type Step = (typeof Step)[keyof typeof Step];
+
+const CR = 13;
+const LF = 10;
+/** Enough for most heads; a larger one is read in a second go. */
+const firstSliceBytes = 4096;
+const moreLines = -1;
+const badLine = -2;
+
+/** Control bytes other than HTAB, CR and LF, and a CR that no LF follows. */
+const suspiciousText = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]/;
+const controlInLine = /[\0-\x08\x0a-\x1f\x7f]/;
+
+export abstract class HeadReader {
+  readonly fields = new FieldSection();
+  /** Why the last step was `Error`. */
+  error: ErrorCode = "fieldInvalid";
+  /** Offset in the buffer of the first byte that was not taken. */
+  position = 0;
+  protected readonly limits: ProxyLimits;
+  #carry: Buffer | null = null;
+  #carryLength = 0;
+  #lineStart = 0;
+  #isStartLineRead = false;
+  #hasSkippedLine = false;
+
+  constructor(limits: ProxyLimits) {
+    assert(limits.headMaxBytes < 65_000, "headMaxBytes must stay below 65 000: offsets are 16 bit");
+    this.limits = limits;
+  }
+
+  /** Reads `text[start, end)`, the start line without CRLF. Returns an error, or null. */
+  protected abstract readStartLine(text: string, start: number, end: number): ErrorCode | null;
+  /** Told of each field whose name the data path knows. Returns an error, or null. */
+  protected abstract readKnownField(id: number, text: string, start: number, end: number): ErrorCode | null;
+  /** Whether a start line may begin with this character code. */
+  protected abstract isStartByte(code: number): boolean;
+  protected abstract readonly startLineMaxBytes: number;
+  protected abstract readonly startLineTooLong: ErrorCode;
+
+  /** True when not one byte of the head has been read, an ignored empty line aside. */
+  get isHeadEmpty(): boolean {
+    return this.#carryLength === 0 || (this.#hasSkippedLine && this.#carryLength === this.#lineStart);
+  }
+
+  protected resetHead(): void {
+    this.fields.reset();
+    this.#carryLength = 0;
+    this.#carry = null;
+    this.#lineStart = 0;
+    this.#isStartLineRead = false;
+    this.#hasSkippedLine = false;
+  }
+
+  /** Returns `Head`, `More` or `Error`, and sets `position`. */
+  protected readHead(buffer: Buffer, start: number, end: number): Step {
+    if (this.#carryLength > 0) return this.#readCarried(buffer, start, end);
+    let sliceEnd = Math.min(end, start + firstSliceBytes);
+    let text = buffer.toString("latin1", start, sliceEnd);
+    if (sliceEnd < end && !text.includes("\r\n\r\n")) {
+      sliceEnd = Math.min(end, start + this.limits.headMaxBytes + 4);
+      text = buffer.toString("latin1", start, sliceEnd);
+    }
+    const headEnd = this.#readLines(text);
+    if (headEnd === badLine) return Step.Error;
+    if (headEnd === moreLines) {
+      this.#append(buffer, start, end);
+      this.position = end;
+      return Step.More;
+    }
+    this.fields.text = text;
+    this.position = start + headEnd;
+    return Step.Head;
+  }
+
+  #readCarried(buffer: Buffer, start: number, end: number): Step {
+    const before = this.#carryLength;
+    const carry = this.#append(buffer, start, end);
+    if (carry.subarray(before, this.#carryLength).indexOf(LF) < 0) {
+      const isFirst = !this.#isStartLineRead && this.#lineStart < this.#carryLength;
+      const isBadStart = isFirst && !this.#mayBegin(carry[this.#lineStart] ?? 0);
+      const error = isBadStart ? "requestLineInvalid" : this.#checkPartialLine(this.#carryLength);
+      if (error !== null) return this.#fail(error);
+      this.position = end;
+      return Step.More;
+    }
+    const text = carry.toString("latin1", 0, this.#carryLength);
+    const headEnd = this.#readLines(text);
+    if (headEnd === badLine) return Step.Error;
+    this.position = end;
+    if (headEnd === moreLines) return Step.More;
+    this.fields.text = text;
+    this.position = start + (headEnd - before);
+    return Step.Head;
+  }
+
+  /** Keeps at most what a head may have, and a little: enough for the limits to trip. */
+  #append(buffer: Buffer, start: number, end: number): Buffer {
+    const length = Math.min(end - start, this.limits.headMaxBytes + 4 - this.#carryLength);
+    const needed = this.#carryLength + length;
+    let carry = this.#carry;
+    if (carry === null || carry.length < needed) {
+      const larger = Buffer.allocUnsafe(Math.max(512, needed, (carry?.length ?? 0) * 2));
+      if (carry !== null) carry.copy(larger, 0, 0, this.#carryLength);
+      carry = larger;
+      this.#carry = carry;
+    }
+    buffer.copy(carry, this.#carryLength, start, start + length);
+    this.#carryLength = needed;
+    return carry;
+  }
+
+  /** Reads the complete lines of `text`, which starts at the head's first byte. Returns the end of the head. */
+  #readLines(text: string): number {
+    let pos = this.#lineStart;
+    const isSuspicious = suspiciousText.test(pos === 0 ? text : text.slice(pos));
+    for (;;) {
+      if (!this.#isStartLineRead && pos < text.length && !this.#mayBegin(text.charCodeAt(pos))) {
+        return this.#bad("requestLineInvalid");
+      }
+      const lf = text.indexOf("\n", pos);
+      if (lf < 0) {
+        this.#lineStart = pos;
+        const error = this.#checkPartialLine(text.length);
+        return error === null ? moreLines : this.#bad(error);
+      }
+      const lineEnd = lf - 1;
+      const lengthError = this.#checkLineLength(lineEnd - pos, lf + 1);
+      if (lengthError !== null) return this.#bad(lengthError);
+      if (lf === pos || text.charCodeAt(lineEnd) !== CR) return this.#bad(this.#lineError());
+      if (isSuspicious && controlInLine.test(text.slice(pos, lineEnd))) return this.#bad(this.#lineError());
+      if (lineEnd > pos) {
+        const error = this.#readLine(text, pos, lineEnd, lf + 1);
+        if (error !== null) return this.#bad(error);
+      } else if (this.#isStartLineRead) {
+        return lf + 1;
+      } else {
+        this.#hasSkippedLine = true;
+      }
+      pos = lf + 1;
+    }
+  }
+
+  #readLine(text: string, start: number, end: number, lineEnd: number): ErrorCode | null {
+    if (!this.#isStartLineRead) {
+      this.#isStartLineRead = true;
+      return this.readStartLine(text, start, end);
+    }
+    if (this.fields.count >= this.limits.fieldsMax) return "tooManyFields";
+    // A folded line begins with white space, which is no token character (RFC 9112, 5.2).
+    const colon = text.indexOf(":", start);
+    if (colon < 0 || colon >= end) return "fieldInvalid";
+    const id = readFieldName(text, start, colon);
+    if (id < 0) return "fieldInvalid";
+    let valueStart = colon + 1;
+    while (valueStart < end && isBlank(text.charCodeAt(valueStart))) valueStart += 1;
+    let valueEnd = end;
+    while (valueEnd > valueStart && isBlank(text.charCodeAt(valueEnd - 1))) valueEnd -= 1;
+    this.fields.add(id, start, colon, valueStart, valueEnd, lineEnd);
+    return id === 0 ? null : this.readKnownField(id, text, valueStart, valueEnd);
+  }
+
+  #checkLineLength(length: number, headLength: number): ErrorCode | null {
+    if (!this.#isStartLineRead) return length > this.startLineMaxBytes ? this.startLineTooLong : null;
+    return length > this.limits.fieldLineMaxBytes || headLength > this.limits.headMaxBytes
+      ? "headTooLarge"
+      : null;
+  }
+
+  /** A line whose LF is still to come; its last byte may be the CR, which does not count. */
+  #checkPartialLine(textLength: number): ErrorCode | null {
+    return this.#checkLineLength(textLength - this.#lineStart - 1, textLength);
+  }
+
+  /** One empty line before the start line is skipped (RFC 9112, 2.2). */
+  #mayBegin(code: number): boolean {
+    return this.isStartByte(code) || (code === CR && !this.#hasSkippedLine);
+  }
+
+  #lineError(): ErrorCode {
+    return this.#isStartLineRead ? "fieldInvalid" : "requestLineInvalid";
+  }
+
+  #bad(error: ErrorCode): number {
+    this.error = error;
+    return badLine;
+  }
+
+  #fail(error: ErrorCode): Step {
+    this.error = error;
+    return Step.Error;
+  }
+}
+
+function isBlank(code: number): boolean {
+  return code === 32 || code === 9;
+}

@@ -1,0 +1,169 @@
+// Reads HTTP/1.1 and HTTP/1.0 responses from endpoints, as strictly as requests: a response that two parsers could
+// read differently is how one client gets another's answer.
+import type { ErrorCode } from "../errors.ts";
+import { FieldId } from "../field-section.ts";
+import type { ProxyLimits } from "../limits.ts";
+import { ContentReader, Framing } from "./content-reader.ts";
+import { readConnectionOptions, readContentLength, readTransferEncoding } from "./framing-fields.ts";
+import { HeadReader, Step } from "./head-reader.ts";
+
+export class ResponseParser extends HeadReader {
+  status = 0;
+  /** As sent; may be empty. */
+  reason = "";
+  framing: Framing = Framing.None;
+  /** The value of Content-Length even where the response has no content, as for HEAD; -1: none. */
+  contentLength = -1;
+  /** The endpoint will close the connection after this response. */
+  isLast = false;
+  hasUpgrade = false;
+  /** Seconds of `Keep-Alive: timeout=`; -1: none. */
+  keepAliveSeconds = -1;
+  connectionNames: string[] | null = null;
+  readonly content: ContentReader;
+  protected override readonly startLineMaxBytes: number;
+  protected override readonly startLineTooLong = "upstreamHeadTooLarge";
+  #isInHead = true;
+  #isHeadRequest = false;
+  #minorVersion = 1;
+  #hasLength = false;
+  #hasTransferEncoding = false;
+  #hasClose = false;
+  #hasKeepAlive = false;
+
+  constructor(limits: ProxyLimits) {
+    super(limits);
+    this.startLineMaxBytes = limits.fieldLineMaxBytes;
+    this.content = new ContentReader(limits);
+  }
+
+  /** Makes ready for the response to a request; one to HEAD has no content (RFC 9112, 6.3). */
+  begin(isHeadRequest: boolean): void {
+    this.#isHeadRequest = isHeadRequest;
+    this.#isInHead = true;
+    this.resetHead();
+  }
+
+  /** Makes ready for the response that follows an interim one. */
+  continueAfterInterim(): void {
+    this.#isInHead = true;
+    this.resetHead();
+  }
+
+  get isInHead(): boolean {
+    return this.#isInHead;
+  }
+
+  /** After `Head`, `Content` and `End` follow from further calls, `End` even without further bytes. */
+  read(buffer: Buffer, start: number, end: number): Step {
+    if (!this.#isInHead) {
+      const step = this.content.read(buffer, start, end);
+      this.position = this.content.position;
+      if (step === Step.Error) this.error = "upstreamInvalid";
+      return step;
+    }
+    const step = this.readHead(buffer, start, end);
+    if (step === Step.Error) {
+      const isTooLarge = this.error === "headTooLarge" || this.error === "tooManyFields";
+      this.error =
+        isTooLarge || this.error === "upstreamHeadTooLarge" ? "upstreamHeadTooLarge" : "upstreamInvalid";
+    }
+    if (step !== Step.Head) return step;
+    const error = this.#finishHead();
+    if (error !== null) {
+      this.error = error;
+      return Step.Error;
+    }
+    this.#isInHead = false;
+    this.content.begin(this.framing, this.contentLength);
+    return Step.Head;
+  }
+
+  protected override isStartByte(code: number): boolean {
+    return code === 72;
+  }
+
+  /** `HTTP/1.d SP ddd SP reason`; the blank after the status may lack with the reason (RFC 9112, 4). */
+  protected override readStartLine(text: string, start: number, end: number): ErrorCode | null {
+    this.#resetResponse();
+    if (!text.startsWith("HTTP/1.", start)) return "upstreamInvalid";
+    const minor = text.charCodeAt(start + 7) - 48;
+    if (minor < 0 || minor > 9 || text.charCodeAt(start + 8) !== 32) return "upstreamInvalid";
+    this.#minorVersion = minor === 0 ? 0 : 1;
+    let status = 0;
+    for (let i = start + 9; i < start + 12; i += 1) {
+      const digit = text.charCodeAt(i) - 48;
+      if (!(digit >= 0 && digit <= 9)) return "upstreamInvalid";
+      status = status * 10 + digit;
+    }
+    if (end > start + 12 && text.charCodeAt(start + 12) !== 32) return "upstreamInvalid";
+    if (status < 100 || status > 599) return "upstreamInvalid";
+    this.status = status;
+    this.reason = text.slice(start + 13, end);
+    return null;
+  }
+
+  protected override readKnownField(id: number, text: string, start: number, end: number): ErrorCode | null {
+    switch (id) {
+      case FieldId.ContentLength: {
+        const length = readContentLength(text, start, end);
+        if (length < 0 || (this.#hasLength && length !== this.contentLength)) return "upstreamInvalid";
+        this.#hasLength = true;
+        this.contentLength = length;
+        return null;
+      }
+      case FieldId.TransferEncoding:
+        if (this.#hasTransferEncoding || readTransferEncoding(text, start, end) !== null)
+          return "upstreamInvalid";
+        this.#hasTransferEncoding = true;
+        return null;
+      case FieldId.Connection:
+        this.#readConnection(text.slice(start, end));
+        return null;
+      case FieldId.Upgrade:
+        this.hasUpgrade = true;
+        return null;
+      case FieldId.KeepAlive:
+        this.keepAliveSeconds = Number(
+          /(?:^|[ ,])timeout=(\d{1,6})/i.exec(text.slice(start, end))?.[1] ?? -1,
+        );
+        return null;
+      default:
+        return null;
+    }
+  }
+
+  #readConnection(value: string): void {
+    for (const option of readConnectionOptions(value)) {
+      if (option === "close") this.#hasClose = true;
+      else if (option === "keep-alive") this.#hasKeepAlive = true;
+      else if (option !== "upgrade") (this.connectionNames ??= []).push(option);
+    }
+  }
+
+  /** RFC 9112, 6.3, in its order. */
+  #finishHead(): ErrorCode | null {
+    const { status } = this;
+    if (this.#hasTransferEncoding && (this.#hasLength || this.#minorVersion === 0)) return "upstreamInvalid";
+    if (this.#isHeadRequest || status < 200 || status === 204 || status === 304) this.framing = Framing.None;
+    else if (this.#hasTransferEncoding) this.framing = Framing.Chunked;
+    else if (this.#hasLength) this.framing = this.contentLength === 0 ? Framing.None : Framing.Length;
+    else this.framing = Framing.UntilClose;
+    this.isLast =
+      this.#hasClose ||
+      this.framing === Framing.UntilClose ||
+      (this.#minorVersion === 0 && !this.#hasKeepAlive);
+    return null;
+  }
+
+  #resetResponse(): void {
+    this.contentLength = -1;
+    this.hasUpgrade = false;
+    this.keepAliveSeconds = -1;
+    this.connectionNames = null;
+    this.#hasLength = false;
+    this.#hasTransferEncoding = false;
+    this.#hasClose = false;
+    this.#hasKeepAlive = false;
+  }
+}
