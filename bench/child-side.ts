@@ -1,0 +1,23 @@
+// What the benchmark programs that are ours do as child processes: say which port they took, end with the runner.
+import type net from "node:net";
+
+/** Message of a child to the runner once it accepts connections. */
+export interface ReadyMessage {
+  readonly port: number;
+}
+
+/** Tells the runner the port over IPC, and ends this process when the runner is gone, however it went. */
+export function reportReady(server: net.Server): void {
+  endWithRunner();
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the server has no TCP port");
+  const message: ReadyMessage = { port: address.port };
+  if (process.send === undefined) console.log(`listening on 127.0.0.1:${message.port}`);
+  else process.send(message);
+}
+
+export function endWithRunner(): void {
+  process.on("disconnect", () => process.exit(0));
+  // Ctrl-C reaches the whole process group; the runner decides when its children end.
+  if (process.send !== undefined) process.on("SIGINT", () => {});
+}

@@ -1,0 +1,128 @@
+// Every process the benchmarks start, and their end: by process id, on success, failure and signals alike.
+import { fork, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import net from "node:net";
+import { fileURLToPath } from "node:url";
+import type { ReadyMessage } from "./child-side.ts";
+
+/** From SIGTERM to SIGKILL. */
+const TERM_TIMEOUT_MS = 5_000;
+const READY_TIMEOUT_MS = 20_000;
+/** Kept of what a program prints, for the message when it fails. */
+const OUTPUT_MAX_CHARS = 4_000;
+
+export interface Child {
+  readonly process: ChildProcess;
+  readonly pid: number;
+  /** Rejects when the process ends before `stop`. Never resolves. */
+  readonly died: Promise<never>;
+  /** The last of its standard output and error. */
+  output(): string;
+}
+
+const running = new Set<ChildProcess>();
+
+function adopt(name: string, child: ChildProcess): Child {
+  let output = "";
+  const keep = (chunk: Buffer): void => {
+    output = (output + chunk.toString("utf8")).slice(-OUTPUT_MAX_CHARS);
+  };
+  child.stdout?.on("data", keep);
+  child.stderr?.on("data", keep);
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`${name} cannot be started`);
+  running.add(child);
+  const died = new Promise<never>((_resolve, reject) => {
+    child.once("exit", (code, signal) => {
+      running.delete(child);
+      reject(new Error(`${name} ended (${signal ?? `code ${code}`}):\n${output}`));
+    });
+  });
+  // Observed by whoever waits for this child; after `stop` nobody does.
+  died.catch(() => {});
+  return { process: child, pid, died, output: () => output };
+}
+
+/** Starts a program that is not ours. */
+export function startProgram(name: string, command: string, args: readonly string[]): Child {
+  return adopt(name, spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] }));
+}
+
+/** Starts one of our modules (a path beside this file) with an IPC channel. */
+export function startModule(module: string, args: readonly string[]): Child {
+  const path = fileURLToPath(new URL(module, import.meta.url));
+  return adopt(module, fork(path, args, { stdio: ["ignore", "pipe", "pipe", "ipc"], execArgv: [] }));
+}
+
+/** Starts one of our servers and waits for the port that it took. */
+export async function startServer(
+  module: string,
+  args: readonly string[],
+): Promise<{ child: Child; port: number }> {
+  const child = startModule(module, args);
+  const ready = once(child.process, "message", { signal: AbortSignal.timeout(READY_TIMEOUT_MS) });
+  const [message] = await Promise.race([ready, child.died]);
+  // The only message these modules send first.
+  return { child, port: (message as ReadyMessage).port };
+}
+
+export async function stop(child: Child): Promise<void> {
+  await stopProcess(child.process);
+}
+
+async function stopProcess(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, "exit");
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => child.kill("SIGKILL"), TERM_TIMEOUT_MS);
+  await exit;
+  clearTimeout(timer);
+}
+
+export async function stopAll(): Promise<void> {
+  await Promise.all([...running].map(stopProcess));
+}
+
+/** Runs `main`, ends every child afterwards, and sets the exit code: what `main` returns, 1 if it throws. */
+export async function runAndCleanUp(main: () => Promise<number>): Promise<void> {
+  const interrupted = new Promise<never>((_resolve, reject) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      process.once(signal, () => reject(new Error(`ended by ${signal}`)));
+    }
+  });
+  // Nothing below may leave a process behind, not even an exit that skips `finally`.
+  process.on("exit", () => {
+    for (const child of running) child.kill("SIGKILL");
+  });
+  let code = 1;
+  try {
+    code = await Promise.race([main(), interrupted]);
+  } catch (error) {
+    console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+  } finally {
+    await stopAll();
+    for (const clean of cleanups) clean();
+  }
+  process.exit(code);
+}
+
+const cleanups: (() => void)[] = [];
+
+/** Registers synchronous work for the very end, after all children have ended. */
+export function atEnd(clean: () => void): void {
+  cleanups.push(clean);
+}
+
+/**
+ * A port that was free a moment ago, for programs that cannot report the one they took. The caller starts its program
+ * at once and tries again with another port if that fails.
+ */
+export async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the probe has no TCP port");
+  server.close();
+  await once(server, "close");
+  return address.port;
+}

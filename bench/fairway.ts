@@ -1,0 +1,54 @@
+// Starts the real program, `bin/fairway controller`, on a directory of manifests, and waits until it serves them.
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { freePort, startProgram, stop, type Child } from "./children.ts";
+import { INGRESS_CLASS } from "./manifests.ts";
+
+const PROGRAM = fileURLToPath(new URL("../bin/fairway", import.meta.url));
+const READY_TIMEOUT_MS = 20_000;
+const POLL_MS = 20;
+/** Another process may take a free port before Fairway does. */
+const TRIES = 3;
+
+export interface Fairway {
+  readonly child: Child;
+  readonly httpPort: number;
+  readonly httpsPort: number;
+  readonly adminPort: number;
+}
+
+export async function startFairway(directory: string): Promise<Fairway> {
+  for (let tries = 1; ; tries += 1) {
+    const [httpPort, httpsPort, adminPort] = [await freePort(), await freePort(), await freePort()];
+    const child = startProgram("fairway", PROGRAM, [
+      "controller",
+      `--manifests=${directory}`,
+      `--http-port=${httpPort}`,
+      `--https-port=${httpsPort}`,
+      `--healthz-port=${adminPort}`,
+      `--ingress-class=${INGRESS_CLASS}`,
+      "--allow-loopback-upstreams",
+    ]);
+    try {
+      await Promise.race([isReady(`http://127.0.0.1:${adminPort}/readyz`), child.died]);
+      return { child, httpPort, httpsPort, adminPort };
+    } catch (error) {
+      await stop(child);
+      if (tries === TRIES || !child.output().includes("EADDRINUSE")) throw error;
+    }
+  }
+}
+
+/** `/readyz` answers 200 once the first full routing table is in use. */
+async function isReady(url: string): Promise<void> {
+  const deadline = performance.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    const status = await fetch(url).then(
+      (response) => response.status,
+      () => 0,
+    );
+    if (status === 200) return;
+    if (performance.now() > deadline) throw new Error(`${url} is not ready after ${READY_TIMEOUT_MS} ms`);
+    await sleep(POLL_MS);
+  }
+}

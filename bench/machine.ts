@@ -1,0 +1,26 @@
+// What a figure means depends on where it was taken.
+import os from "node:os";
+
+export interface Machine {
+  readonly cpu: string;
+  readonly cpus: number;
+  readonly system: string;
+  readonly node: string;
+  /** Runnable processes, averaged over the minute before the benchmark: work that is not ours. */
+  readonly load1: number;
+}
+
+export function machine(): Machine {
+  const cpus = os.cpus();
+  return {
+    cpu: cpus[0]?.model.trim() ?? "unknown",
+    cpus: cpus.length,
+    system: `${os.type()} ${os.release()} ${os.arch()}`,
+    node: process.version,
+    load1: os.loadavg()[0] ?? Number.NaN,
+  };
+}
+
+export function machineLine({ cpu, cpus, system, node, load1 }: Machine): string {
+  return `${cpus} x ${cpu}, ${system}, Node ${node}, load ${load1.toFixed(2)} before the start`;
+}

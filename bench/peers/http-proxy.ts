@@ -1,0 +1,20 @@
+// Peer: the http-proxy package as its documentation sets it up, with a keep-alive agent (without one it opens a
+// connection per request) and `xfwd` for the X-Forwarded fields.
+//
+//   node bench/peers/http-proxy.ts <backend port>
+import http from "node:http";
+import httpProxy from "http-proxy";
+import { reportReady } from "../child-side.ts";
+
+const proxy = httpProxy.createProxyServer({
+  target: `http://127.0.0.1:${process.argv[2]}`,
+  agent: new http.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxFreeSockets: 1024 }),
+  xfwd: true,
+});
+proxy.on("error", (_error, _request, response) => {
+  if ("writeHead" in response && !response.headersSent) response.writeHead(502);
+  response.end();
+});
+
+const server = http.createServer((request, response) => proxy.web(request, response));
+server.listen(0, "127.0.0.1", () => reportReady(server));
