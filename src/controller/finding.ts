@@ -4,8 +4,9 @@ import type { Diagnostic, Severity } from "../ir/diagnostic.ts";
 import type { ObjectRef } from "../ir/object-ref.ts";
 
 export interface Finding {
-  /** `error`: the API server would have refused the object. */
   readonly severity: Severity;
+  /** The API server would not have taken the object, so an older good version of it is to serve on. */
+  readonly isRefusal: boolean;
   readonly reason: string;
   /** What was found and what was expected. */
   readonly message: string;
