@@ -25,7 +25,10 @@ export interface RoutingTable {
   readonly defaultBackend: number;
   readonly certificates: ReadonlyMap<string, CertificateIr>;
   readonly defaultCertificate: CertificateIr | null;
-  /** Parts of the IR that could not be compiled, with the reason; everything else serves. Routes in it answer 503. */
+  /**
+   * Parts of the IR that could not be compiled, and why; everything else serves. A route answers 503; an alternative is
+   * left out, so that its requests go to the primary backend.
+   */
   readonly problems: readonly string[];
 }
 
@@ -35,11 +38,17 @@ export interface VirtualHost {
   readonly certificates: readonly CertificateIr[];
   /** Every route, in order of precedence: for printing and for explanations. */
   readonly routes: readonly CompiledRoute[];
+  /**
+   * By path, one character per byte. Holds the Exact routes, and a Prefix `/a` beside a Prefix `/a/`: the two share a key
+   * below, and all that is left to `/a` is the request for exactly `/a`.
+   */
   readonly exactPaths: ReadonlyMap<string, CompiledRoute>;
-  /** Prefix routes by their path without trailing slash (the root is the empty string). */
+  /** Prefix routes by their path without trailing slash (the root is the empty string), one character per byte. */
   readonly prefixPaths: ReadonlyMap<string, CompiledRoute>;
   /** The lengths of the keys of `prefixPaths`, longest first: all a lookup has to try. */
   readonly prefixLengths: readonly number[];
+  /** The Prefix `/`, which takes what nothing else does. */
+  readonly root: CompiledRoute;
 }
 
 export interface CompiledRoute {
@@ -56,11 +65,22 @@ export interface CompiledRoute {
   readonly alternatives: readonly CompiledAlternative[];
   /** Those with an `answer`, in order. */
   readonly filters: readonly NamedFilter[];
+  /** For responses over a connection without TLS. */
   readonly responseFields: ResponseEdits;
+  /** For responses over TLS: complete, so it takes the place of `responseFields`. */
   readonly responseFieldsOverTls: ResponseEdits;
   readonly settings: Readonly<RouteSettings>;
   /** Not null: answers 503, and why. */
   readonly denied: string | null;
+  /** Of a Prefix `/a/`: the request for `/a` is redirected there. Null for all other routes. */
+  readonly slashRedirect: SlashRedirect | null;
+}
+
+export interface SlashRedirect {
+  /** The request path, one character per byte: `/a`. */
+  readonly from: string;
+  /** The path of the Location, percent-encoded: `/a/`. Made from the route, so nothing in it is the client's. */
+  readonly to: string;
 }
 
 export interface NamedFilter {
