@@ -1,0 +1,134 @@
+// Smooth weighted round robin, as in nginx: weights 5, 1, 1 give a a b a c a a rather than a a a a a b c. With equal
+// weights that is a rotation, which needs no look at every endpoint for each request.
+import type { EndpointIr } from "../../../ir/routing.ts";
+import type { BalancedEndpoint, Balancer, EndpointSource } from "./balancer.ts";
+
+/** How far into its order of picks a new balancer starts at most. Bounds what its first update costs. */
+const startStepsMax = 256;
+
+const none: readonly never[] = [];
+
+interface Peer<E> {
+  readonly endpoint: E;
+  readonly weight: number;
+  /** How much the endpoint is behind its share; the largest is next. Always 0 with equal weights. */
+  current: number;
+}
+
+export class RoundRobin<E extends BalancedEndpoint> implements Balancer<E> {
+  readonly #source: EndpointSource<E>;
+  readonly #random: () => number;
+  #peers: readonly Peer<E>[] = [];
+  #weightTotal = 0;
+  #isWeighted = false;
+  /** Index of the next endpoint of the rotation. */
+  #position = 0;
+
+  /** `random` is uniform in [0, 1): replicas and upstreams should not all begin with the same endpoint. */
+  constructor(source: EndpointSource<E>, random: () => number) {
+    this.#source = source;
+    this.#random = random;
+  }
+
+  get endpoints(): readonly E[] {
+    return this.#peers.map(({ endpoint }) => endpoint);
+  }
+
+  update(endpoints: readonly EndpointIr[]): void {
+    const old = this.#peers;
+    const oldByEndpoint = new Map(old.map((peer) => [peer.endpoint, peer]));
+    const weightTotal = endpoints.reduce((sum, { weight }) => sum + weight, 0);
+    // Without this scale, what was one turn among heavy endpoints would be hundreds among light ones.
+    const scale = this.#weightTotal === 0 ? 0 : weightTotal / this.#weightTotal;
+    const isWeighted = endpoints.some(({ weight }) => weight !== endpoints[0]?.weight);
+    // New ones are acquired before old ones are released: what is shared by both must not end in between.
+    const peers = endpoints.map((each): Peer<E> => {
+      const endpoint = this.#source.acquire(each);
+      const current = Math.round((oldByEndpoint.get(endpoint)?.current ?? 0) * scale);
+      return { endpoint, weight: each.weight, current: isWeighted ? current : 0 };
+    });
+    this.#position = positionAfter(old, this.#position, peers);
+    this.#peers = peers;
+    this.#weightTotal = weightTotal;
+    this.#isWeighted = isWeighted;
+    for (const { endpoint } of old) this.#source.release(endpoint);
+    if (old.length === 0) this.#startAnywhere();
+  }
+
+  pick(tried: readonly E[]): E | null {
+    // A single endpoint is the only choice in every case.
+    if (this.#peers.length === 1) return this.#peers[0]?.endpoint ?? null;
+    return (
+      this.#next(tried, true) ??
+      this.#next(tried, false) ??
+      (tried.length === 0 ? null : (this.#next(none, true) ?? this.#next(none, false)))
+    );
+  }
+
+  close(): void {
+    this.update([]);
+  }
+
+  #next(tried: readonly E[], mustBeUsable: boolean): E | null {
+    return this.#isWeighted ? this.#heaviest(tried, mustBeUsable) : this.#following(tried, mustBeUsable);
+  }
+
+  #following(tried: readonly E[], mustBeUsable: boolean): E | null {
+    const peers = this.#peers;
+    let index = this.#position;
+    for (let left = peers.length; left > 0; left--) {
+      const endpoint = peers[index]?.endpoint;
+      index = index + 1 < peers.length ? index + 1 : 0;
+      if (endpoint === undefined || !isEligible(endpoint, tried, mustBeUsable)) continue;
+      this.#position = index;
+      return endpoint;
+    }
+    return null;
+  }
+
+  /** Endpoints that may not be picked gain nothing meanwhile, so they do not come back to a burst. */
+  #heaviest(tried: readonly E[], mustBeUsable: boolean): E | null {
+    const peers = this.#peers;
+    let best: Peer<E> | null = null;
+    let total = 0;
+    for (let i = 0; i < peers.length; i++) {
+      const peer = peers[i];
+      if (peer === undefined || !isEligible(peer.endpoint, tried, mustBeUsable)) continue;
+      total += peer.weight;
+      peer.current += peer.weight;
+      if (best === null || peer.current > best.current) best = peer;
+    }
+    if (best === null) return null;
+    best.current -= total;
+    return best.endpoint;
+  }
+
+  #startAnywhere(): void {
+    if (this.#isWeighted) {
+      const steps = Math.floor(this.#random() * Math.min(this.#weightTotal, startStepsMax));
+      for (let i = 0; i < steps; i++) this.#heaviest(none, false);
+    } else {
+      this.#position = Math.floor(this.#random() * this.#peers.length);
+    }
+  }
+}
+
+function isEligible<E extends BalancedEndpoint>(
+  endpoint: E,
+  tried: readonly E[],
+  mustBeUsable: boolean,
+): boolean {
+  if (tried.length > 0 && tried.includes(endpoint)) return false;
+  return !mustBeUsable || endpoint.isUsable;
+}
+
+/** Where the rotation goes on: at the next old endpoint that is still there. */
+function positionAfter<E>(old: readonly Peer<E>[], position: number, peers: readonly Peer<E>[]): number {
+  const indexes = new Map(peers.map(({ endpoint }, index) => [endpoint, index]));
+  for (let i = 0; i < old.length; i++) {
+    const peer = old[(position + i) % old.length];
+    const index = peer === undefined ? undefined : indexes.get(peer.endpoint);
+    if (index !== undefined) return index;
+  }
+  return 0;
+}
