@@ -66,14 +66,14 @@ export function ingress(options: IngressOptions): Manifest {
   };
 }
 
-export function tlsSecret(name: string, pem: { readonly cert: string; readonly key: string }): Manifest {
+export function tlsSecret(name: string, pem: { readonly chain: string; readonly key: string }): Manifest {
   const base64 = (text: string): string => Buffer.from(text).toString("base64");
   return {
     apiVersion: "v1",
     kind: "Secret",
     type: "kubernetes.io/tls",
     metadata: metadata(name),
-    data: { "tls.crt": base64(pem.cert), "tls.key": base64(pem.key) },
+    data: { "tls.crt": base64(pem.chain), "tls.key": base64(pem.key) },
   };
 }
 
