@@ -1,7 +1,10 @@
-// Every process the benchmarks start, and their end: by process id, on success, failure and signals alike.
+// Every process the benchmarks start and every directory they make, and their end: on success, failure and signals.
 import { fork, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import fs from "node:fs";
 import net from "node:net";
+import os from "node:os";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ReadyMessage } from "./child-side.ts";
 
@@ -30,6 +33,8 @@ function adopt(name: string, child: ChildProcess): Child {
   child.stdout?.on("data", keep);
   child.stderr?.on("data", keep);
   const { pid } = child;
+  // Without a listener a program that cannot be started, or signalled, would end the runner before it cleans up.
+  child.on("error", (error) => keep(Buffer.from(`${error.message}\n`)));
   if (pid === undefined) throw new Error(`${name} cannot be started`);
   running.add(child);
   const died = new Promise<never>((_resolve, reject) => {
@@ -50,8 +55,8 @@ export function startProgram(name: string, command: string, args: readonly strin
 
 /** Starts one of our modules (a path beside this file) with an IPC channel. */
 export function startModule(module: string, args: readonly string[]): Child {
-  const path = fileURLToPath(new URL(module, import.meta.url));
-  return adopt(module, fork(path, args, { stdio: ["ignore", "pipe", "pipe", "ipc"], execArgv: [] }));
+  const file = fileURLToPath(new URL(module, import.meta.url));
+  return adopt(module, fork(file, args, { stdio: ["ignore", "pipe", "pipe", "ipc"], execArgv: [] }));
 }
 
 /** Starts one of our servers and waits for the port that it took. */
@@ -101,16 +106,18 @@ export async function runAndCleanUp(main: () => Promise<number>): Promise<void> 
     console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
   } finally {
     await stopAll();
-    for (const clean of cleanups) clean();
+    for (const directory of directories) fs.rmSync(directory, { recursive: true, force: true });
   }
   process.exit(code);
 }
 
-const cleanups: (() => void)[] = [];
+/** Removed at the very end, after all children have ended. */
+const directories: string[] = [];
 
-/** Registers synchronous work for the very end, after all children have ended. */
-export function atEnd(clean: () => void): void {
-  cleanups.push(clean);
+export function temporaryDirectory(): string {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "fairway-bench-"));
+  directories.push(directory);
+  return directory;
 }
 
 /**

@@ -2,10 +2,9 @@
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
-import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { atEnd, freePort, startProgram, startServer, stop, type Child } from "./children.ts";
+import { freePort, startProgram, startServer, stop, temporaryDirectory, type Child } from "./children.ts";
 import { startFairway } from "./fairway.ts";
 import { endpointSlice, ingress, ingressClass, service, toYaml } from "./manifests.ts";
 import { haproxyConfig, nginxConfig } from "./peers/native.ts";
@@ -47,12 +46,6 @@ function versionOf(packageFile: string): string {
   const text = fs.readFileSync(new URL(packageFile, import.meta.url), "utf8");
   // A package.json always has a version.
   return (JSON.parse(text) as { version: string }).version;
-}
-
-export function temporaryDirectory(): string {
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "fairway-bench-"));
-  atEnd(() => fs.rmSync(directory, { recursive: true, force: true }));
-  return directory;
 }
 
 function fairwayManifests(backendPort: number): string {

@@ -2,11 +2,10 @@
 // edit must be live within LIVE_MAX_MS of the write. Exit code 1 otherwise.
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { runAndCleanUp, startServer } from "./children.ts";
+import { runAndCleanUp, startServer, temporaryDirectory } from "./children.ts";
 import { startFairway } from "./fairway.ts";
 import { failures, LoadGenerator, type LoadResult } from "./load.ts";
 import { machine, machineLine } from "./machine.ts";
-import { temporaryDirectory } from "./peers.ts";
 import { Prober } from "./reload/prober.ts";
 import { EDIT_KINDS, PATHS, PLAIN_HOST, Scene, TLS_HOST, type EditKind } from "./reload/scene.ts";
 import { quantile } from "./statistics.ts";
