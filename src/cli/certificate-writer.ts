@@ -10,6 +10,13 @@ const { UNIVERSAL, CONTEXT_SPECIFIC } = asn1.Class;
 const { SEQUENCE, SET, INTEGER, BITSTRING, OCTETSTRING, BOOLEAN, OID, NULL, UTF8, UTCTIME, GENERALIZEDTIME } =
   asn1.Type;
 type Node = forge.asn1.Asn1;
+/** A context-specific tag is any small number; forge's types ask for one of its universal ones. */
+const createTagged: (
+  tagClass: forge.asn1.Class,
+  tag: number,
+  isConstructed: boolean,
+  value: string | Node[],
+) => Node = asn1.create;
 /** Not in the type declarations of forge. */
 const { bytesFromIP } = util as unknown as { readonly bytesFromIP: (this: void, text: string) => string };
 
@@ -162,12 +169,12 @@ function bits(bytes: string, unused = 0): Node {
   return leaf(BITSTRING, String.fromCharCode(unused) + bytes);
 }
 
-function tagged(tag: forge.asn1.Type, children: Node[]): Node {
-  return asn1.create(CONTEXT_SPECIFIC, tag, true, children);
+function tagged(tag: number, children: Node[]): Node {
+  return createTagged(CONTEXT_SPECIFIC, tag, true, children);
 }
 
-function contextLeaf(tag: forge.asn1.Type, bytes: string): Node {
-  return asn1.create(CONTEXT_SPECIFIC, tag, false, bytes);
+function contextLeaf(tag: number, bytes: string): Node {
+  return createTagged(CONTEXT_SPECIFIC, tag, false, bytes);
 }
 
 function der(value: Node): Buffer {
