@@ -53,7 +53,7 @@ export class FieldReader {
     if (value instanceof Date) return "a date";
     if (typeof value === "object") return "a map";
     if (this.#isSecret) return `a ${typeof value}`;
-    return typeof value === "string" ? quote(value) : `the ${typeof value} ${String(value)}`;
+    return typeof value === "string" ? quote(value) : `the ${typeof value} ${plainText(value)}`;
   }
 
   /** A map; null when absent or wrong, which is a finding only when wrong. */

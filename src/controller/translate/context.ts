@@ -1,0 +1,35 @@
+// What the steps of one translation share.
+import type { Diagnostic, Severity } from "../../ir/diagnostic.ts";
+import type { ObjectRef } from "../../ir/object-ref.ts";
+import type { FeatureIr } from "../../ir/routing.ts";
+import type { ObjectIndex } from "../object-index.ts";
+import type { IngressObject } from "../objects.ts";
+import type { TranslateOptions } from "./options.ts";
+
+export class TranslateContext {
+  readonly index: ObjectIndex;
+  readonly options: TranslateOptions;
+  readonly diagnostics: Diagnostic[] = [];
+
+  constructor(index: ObjectIndex, options: TranslateOptions) {
+    this.index = index;
+    this.options = options;
+  }
+
+  report(
+    severity: Severity,
+    object: ObjectRef,
+    field: string,
+    text: { reason: string; message: string },
+  ): void {
+    this.diagnostics.push({ severity, object, field, ...text });
+  }
+}
+
+/** One of our Ingresses with what its annotations came to. */
+export interface IngressPlan {
+  readonly object: IngressObject;
+  readonly ref: ObjectRef;
+  readonly features: readonly FeatureIr[];
+  readonly denied: string | null;
+}

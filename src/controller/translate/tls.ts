@@ -1,0 +1,152 @@
+// TLS of virtual hosts: which certificates a host serves, by the rules of ingress-nginx and a little better.
+import { compareText } from "../../ir/order.ts";
+import { formatRef } from "../../ir/object-ref.ts";
+import type { CertificateId, CertificateIr } from "../../ir/routing.ts";
+import { quote } from "../annotations.ts";
+import { objectKey, refOf, type IngressTls, type ObjectKey } from "../objects.ts";
+import { certificateOf, coversHost } from "./certificate.ts";
+import type { IngressPlan, TranslateContext } from "./context.ts";
+import type { HostDraft } from "./hosts.ts";
+import { keyRef } from "./settings.ts";
+
+export interface HostTls {
+  readonly isTls: boolean;
+  readonly certificates: readonly CertificateId[];
+}
+
+const plain: HostTls = { isTls: false, certificates: [] };
+
+/** Decides for hosts, and collects the certificates in use. */
+export class TlsTranslator {
+  readonly #context: TranslateContext;
+  readonly #inUse = new Map<ObjectKey, CertificateIr>();
+  readonly #reported = new Set<ObjectKey>();
+
+  constructor(context: TranslateContext) {
+    this.#context = context;
+  }
+
+  /** Every host's own TLS first, then wildcards for the exact hosts that have none of their own. */
+  translate(hosts: ReadonlyMap<string, HostDraft>): ReadonlyMap<string, HostTls> {
+    const own = new Map<string, HostTls>();
+    for (const draft of hosts.values()) own.set(draft.host, this.#ownTls(draft));
+    const result = new Map(own);
+    for (const [host, tls] of own) {
+      const dot = host.indexOf(".");
+      if (tls.isTls || dot < 0 || host.startsWith("*")) continue;
+      const above = own.get(`*${host.slice(dot)}`);
+      if (above?.isTls === true) result.set(host, above);
+    }
+    return result;
+  }
+
+  translateDefault(): CertificateId | null {
+    const key = this.#context.options.defaultSslCertificate;
+    if (key === "") return null;
+    if (this.#context.index.secrets.has(key))
+      return this.#load(key, "the self-signed certificate serves")?.id ?? null;
+    this.#context.report("error", keyRef("Secret", key), "", {
+      reason: "SecretNotFound",
+      message:
+        "it is named by --default-ssl-certificate but does not exist; the self-signed certificate serves",
+    });
+    return null;
+  }
+
+  /** By their Secret. */
+  get inUse(): ReadonlyMap<ObjectKey, CertificateIr> {
+    return this.#inUse;
+  }
+
+  /** Sorted by id. Of two Secrets with the same content one is named. */
+  certificates(): readonly CertificateIr[] {
+    const byId = new Map<CertificateId, CertificateIr>();
+    for (const certificate of this.#inUse.values()) {
+      const known = byId.get(certificate.id);
+      if (known === undefined || compareText(formatRef(certificate.secret), formatRef(known.secret)) < 0) {
+        byId.set(certificate.id, certificate);
+      }
+    }
+    return [...byId.values()].sort((a, b) => compareText(a.id, b.id));
+  }
+
+  /**
+   * The first Ingress with a `tls` section decides. Ingresses of its own namespace may add certificates, so that RSA
+   * and ECDSA can come from different items; those of others may not, since a certificate speaks for the whole host.
+   */
+  #ownTls(draft: HostDraft): HostTls {
+    const withTls = draft.plans.filter((plan) => plan.object.tls.length > 0);
+    const [first] = withTls;
+    if (draft.host === "" || first === undefined) return plain;
+    const certificates: CertificateIr[] = [];
+    let isListed = false;
+    for (const plan of withTls) {
+      if (plan.ref.namespace !== first.ref.namespace) continue;
+      for (const item of plan.object.tls) {
+        if (!item.hosts.includes(draft.host)) continue;
+        isListed = true;
+        const certificate = this.#forListedHost(plan, item, draft.host);
+        if (certificate !== null) certificates.push(certificate);
+      }
+    }
+    if (!isListed) certificates.push(...this.#forUnlistedHost(first, draft.host));
+    const ids = new Map<string, CertificateId>();
+    for (const { keyType, id } of certificates) if (!ids.has(keyType)) ids.set(keyType, id);
+    return { isTls: true, certificates: [...ids.values()].sort(compareText) };
+  }
+
+  #forListedHost(plan: IngressPlan, item: IngressTls, host: string): CertificateIr | null {
+    const certificate = this.#secretOf(plan, item);
+    if (certificate === null || coversHost(certificate, host)) return certificate;
+    const names = certificate.names.length === 0 ? "no host" : certificate.names.map(quote).join(", ");
+    this.#context.report("error", plan.ref, `${item.field}.secretName`, {
+      reason: "CertificateHostMismatch",
+      message: `the certificate of Secret ${plan.ref.namespace}/${item.secretName} is for ${names}, not for ${quote(host)}; the default certificate serves`,
+    });
+    return null;
+  }
+
+  /** The host stands in no item of the Ingress: the first certificate that covers it. */
+  #forUnlistedHost(plan: IngressPlan, host: string): readonly CertificateIr[] {
+    for (const item of plan.object.tls) {
+      const certificate = this.#secretOf(plan, item);
+      if (certificate !== null && coversHost(certificate, host)) return [certificate];
+    }
+    this.#context.report("warning", plan.ref, "spec.tls", {
+      reason: "TlsHostNotListed",
+      message: `no item lists host ${quote(host)}, and no certificate of the Ingress is for it; the default certificate serves`,
+    });
+    return [];
+  }
+
+  #secretOf(plan: IngressPlan, item: IngressTls): CertificateIr | null {
+    if (item.secretName === "") return null;
+    const key = objectKey(plan.ref.namespace, item.secretName);
+    if (this.#context.index.secrets.has(key)) return this.#load(key, "the default certificate serves");
+    const occasion = `${plan.ref.name} ${key}`;
+    if (this.#reported.has(occasion)) return null;
+    this.#reported.add(occasion);
+    this.#context.report("error", plan.ref, `${item.field}.secretName`, {
+      reason: "SecretNotFound",
+      message: `Secret ${key} does not exist; the default certificate serves`,
+    });
+    return null;
+  }
+
+  /** Of a Secret that is there. When its content is broken: the last good one. */
+  #load(key: ObjectKey, otherwise: string): CertificateIr | null {
+    const secret = this.#context.index.secrets.get(key);
+    if (secret === undefined) return null;
+    const { certificate, problem } = certificateOf(secret);
+    const usable = certificate ?? this.#context.options.lastGoodCertificates.get(key) ?? null;
+    if (usable !== null) this.#inUse.set(key, usable);
+    if (problem === null || this.#reported.has(key)) return usable;
+    this.#reported.add(key);
+    const consequence = usable === null ? otherwise : "its last good certificate keeps serving";
+    this.#context.report("error", refOf(secret), problem.field, {
+      reason: problem.reason,
+      message: `${problem.message}; ${consequence}`,
+    });
+    return usable;
+  }
+}
