@@ -81,6 +81,8 @@ export interface UpstreamRequest {
   readonly contentLength: number;
   /** The value of Upgrade; empty: none. */
   readonly upgrade: string;
+  /** The client takes trailers (RFC 9110, 10.1.4). */
+  readonly takesTrailers: boolean;
 }
 
 /** The side of the endpoint, as the exchange sees it. */

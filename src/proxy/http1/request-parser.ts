@@ -48,6 +48,10 @@ export class RequestParser extends HeadReader {
     this.#isInHead = true;
   }
 
+  get hasContent(): boolean {
+    return this.framing !== Framing.None;
+  }
+
   get isInHead(): boolean {
     return this.#isInHead;
   }

@@ -50,6 +50,10 @@ export class ResponseParser extends HeadReader {
     this.resetHead();
   }
 
+  get hasContent(): boolean {
+    return this.framing !== Framing.None;
+  }
+
   get isInHead(): boolean {
     return this.#isInHead;
   }

@@ -2,7 +2,7 @@
 import type { Filter, ResponseField } from "../filter.ts";
 import type { ResponseEdits } from "./snapshot.ts";
 
-const noEdits: ResponseEdits = { names: new Set(), lines: "" };
+const noEdits: ResponseEdits = { names: [], lines: "" };
 
 /** RFC 9110, 5.6.2; lower case, since the backend's fields are compared in lower case. */
 const lowerCaseToken = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
@@ -39,7 +39,7 @@ export class ResponseEditsFactory {
     const lines = [...linesByName.values()].join("");
     let edits = this.#made.get(lines);
     if (edits === undefined) {
-      edits = { names: new Set(linesByName.keys()), lines };
+      edits = { names: [...linesByName.keys()], lines };
       this.#made.set(lines, edits);
     }
     return edits;

@@ -91,7 +91,7 @@ export interface NamedFilter {
 /** Fields set on each response of a route, ready to be written. */
 export interface ResponseEdits {
   /** Lower-case names whose fields from the backend are dropped. */
-  readonly names: ReadonlySet<string>;
+  readonly names: readonly string[];
   /** Complete field lines, each ending in CRLF; empty when there are none. */
   readonly lines: string;
 }

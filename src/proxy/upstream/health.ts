@@ -30,7 +30,7 @@ export interface HealthReport {
   readonly state: HealthState;
   /** Since when it has been healthy, or has not, as an age. */
   readonly forMs: number;
-  /** The last failure; empty when healthy. */
+  /** The last failure; empty when a success followed it. */
   readonly reason: string;
   readonly failuresInARow: number;
   readonly ejectionsTotal: number;
@@ -174,6 +174,11 @@ export class HealthRegistry implements EndpointSource<EndpointHealth> {
     }
     held.holders += 1;
     return held.health;
+  }
+
+  /** Some upstream still has the endpoint. */
+  isHeld(health: EndpointHealth): boolean {
+    return this.#held.get(health.key)?.health === health;
   }
 
   release(health: EndpointHealth): void {

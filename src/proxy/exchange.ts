@@ -1,0 +1,507 @@
+// One request and its response: the order of business of the data plane. Read this first.
+//   begin -> decide -> answer, or: pick an endpoint -> connect -> send -> relay the response -> finish
+// It knows no wire format: the client's connection and the endpoint's are ports (ports.ts). One exchange serves all
+// requests of a connection (or of a stream), one after the other; everything is reset in `begin`.
+import { systemRandom } from "../util/random.ts";
+import { httpDate, nextRequestId, type ProxyCore } from "./core.ts";
+import type { Timed } from "./deadlines.ts";
+import { errorPage, Origin, proxyErrors, reasonPhrases, Retry, type ErrorCode } from "./errors.ts";
+import { FieldId, FieldSection } from "./field-section.ts";
+import type { Answer, RequestView, RouteSettings } from "./filter.ts";
+import { interimLines, requestLines, responseLines, type RequestExtras } from "./forwarding.ts";
+import type { Live } from "./live.ts";
+import type {
+  Downstream,
+  DownstreamEvents,
+  RequestMessage,
+  ResponseMessage,
+  Upstream,
+  UpstreamEvents,
+  UpstreamRequest,
+} from "./ports.ts";
+import { decide } from "./routing/decide.ts";
+import { parseAuthority } from "./routing/host.ts";
+import { normalizePath } from "./routing/path.ts";
+import type { CompiledAlternative, CompiledRoute, ResponseEdits } from "./routing/snapshot.ts";
+import { defaultRouteSettings } from "./routing/table.ts";
+import type { EndpointHealth } from "./upstream/health.ts";
+
+const State = {
+  /** No request. */
+  Idle: 0,
+  /** Waiting for a connection to an endpoint. */
+  Connecting: 1,
+  /** The request goes to the endpoint; no final response yet. */
+  Requesting: 2,
+  /** The head of the final response has gone to the client. */
+  Responding: 3,
+  /** Protocols were switched. */
+  Tunnel: 4,
+} as const;
+type State = (typeof State)[keyof typeof State];
+
+/** Methods that may be sent again (RFC 9110, 9.2.2). */
+const idempotentMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
+const noRequest: RequestMessage = {
+  method: "",
+  target: "",
+  fields: new FieldSection(),
+  hostField: "",
+  hasContent: false,
+  contentLength: -1,
+  expectsContinue: false,
+  hasUpgrade: false,
+  connectionNames: null,
+};
+const noEdits: ResponseEdits = { names: [], lines: "" };
+/** Seconds a client waits before it tries again after a 503 (RFC 9110, 10.2.3). */
+const retryAfterSeconds = 5;
+/** What logs and metrics show for a request whose client went away; nginx's number. */
+const clientClosedStatus = 499;
+
+export class Exchange
+  implements RequestView, DownstreamEvents, UpstreamEvents, UpstreamRequest, RequestExtras, Timed
+{
+  // RequestView and UpstreamRequest: valid while an exchange runs.
+  method = "";
+  authority = "";
+  host = "";
+  target = "";
+  path = "";
+  draw = 0;
+  lines = "";
+  upgrade = "";
+  hasContent = false;
+  contentLength = -1;
+  takesTrailers = false;
+  hasRequestId = false;
+  /** When to ask the client for content that it holds back (`Expect: 100-continue`). */
+  deadlineAt = Infinity;
+
+  readonly #core: ProxyCore;
+  readonly #downstream: Downstream;
+  #state: State = State.Idle;
+  #request: RequestMessage | null = null;
+  #live: Live | null = null;
+  #route: CompiledRoute | null = null;
+  #alternative: CompiledAlternative | null = null;
+  #upstreamIndex = -1;
+  #settings: Readonly<RouteSettings> = defaultRouteSettings;
+  #upstream: Upstream | null = null;
+  readonly #tried: EndpointHealth[] = [];
+  #tries = 0;
+  #startedAt = 0;
+  #status = 0;
+  #bytesIn = 0;
+  #bytesOut = 0;
+  #isRequestComplete = true;
+  #isRequestBlocked = false;
+  #isResponseBlocked = false;
+  #mayContinue = false;
+
+  constructor(core: ProxyCore, downstream: Downstream) {
+    this.#core = core;
+    this.#downstream = downstream;
+  }
+
+  get isIdle(): boolean {
+    return this.#state === State.Idle;
+  }
+
+  /** Request content may be handed over now. */
+  get wantsContent(): boolean {
+    return this.#upstream !== null && !this.#isRequestBlocked && this.#state !== State.Connecting;
+  }
+
+  get isTls(): boolean {
+    return this.#downstream.isTls;
+  }
+
+  get clientAddress(): string {
+    return this.#downstream.clientAddress;
+  }
+
+  field(name: string): string | undefined {
+    return this.#request?.fields.get(name);
+  }
+
+  // From the client.
+
+  /** The head of a request is complete. */
+  begin(request: RequestMessage): void {
+    this.#reset(request);
+    const live = this.#core.live;
+    if (live === null) {
+      this.#refuse("notReady");
+      return;
+    }
+    this.#live = live;
+    const error = this.#readTarget(request);
+    if (error !== null) {
+      this.#refuse(error);
+      return;
+    }
+    const decision = decide(live.snapshot, this);
+    this.#route = decision.route;
+    this.#settings = decision.route.settings;
+    if (decision.kind === "answer") {
+      this.#answer(decision.answer);
+    } else if (decision.kind === "refuse") {
+      this.#refuse(decision.code);
+    } else if (this.#isContentTooLarge(request.contentLength)) {
+      this.#refuse("contentTooLarge");
+    } else {
+      this.#upstreamIndex = decision.upstream;
+      this.#alternative = decision.alternative;
+      this.#prepareRequest(request);
+      this.#tryEndpoint(false);
+    }
+  }
+
+  /** What came in place of a request cannot be read as one. */
+  reject(code: ErrorCode): void {
+    this.#reset(noRequest);
+    this.#refuse(code);
+  }
+
+  onContent(buffer: Buffer, start: number, end: number): boolean {
+    this.#bytesIn += end - start;
+    if (this.#isContentTooLarge(this.#bytesIn)) {
+      this.onRequestFailed("contentTooLarge");
+      return false;
+    }
+    this.#stopWaitingToContinue();
+    const isOpen = this.#upstream?.sendContent(buffer, start, end) ?? true;
+    this.#isRequestBlocked = !isOpen;
+    return isOpen;
+  }
+
+  onContentEnd(trailers: string): void {
+    this.#isRequestComplete = true;
+    this.#upstream?.sendEnd(trailers);
+  }
+
+  onDownstreamDrain(): void {
+    if (!this.#isResponseBlocked) return;
+    this.#isResponseBlocked = false;
+    this.#upstream?.resume();
+  }
+
+  onRequestFailed(code: ErrorCode): void {
+    if (this.#state === State.Idle) return;
+    this.#dropUpstream();
+    if (this.#state === State.Responding || this.#state === State.Tunnel) {
+      this.#downstream.abort(code);
+      this.#finish();
+    } else {
+      this.#refuse(code);
+    }
+  }
+
+  onTunnelBytes(buffer: Buffer, start: number, end: number): boolean {
+    this.#bytesIn += end - start;
+    const isOpen = this.#upstream?.sendTunnelBytes(buffer, start, end) ?? true;
+    this.#isRequestBlocked = !isOpen;
+    return isOpen;
+  }
+
+  onTunnelEnd(): void {
+    this.#upstream?.endTunnel();
+  }
+
+  // From the endpoint.
+
+  onUpstreamConnected(upstream: Upstream): void {
+    this.#upstream = upstream;
+    this.#state = State.Requesting;
+    upstream.sendRequest(this);
+    if (!this.hasContent) return;
+    if (this.#mayContinue) {
+      this.deadlineAt = this.#core.clock.nowMs() + this.#core.limits.continueTimeoutMs;
+      this.#core.deadlines.add(this);
+    }
+    this.#downstream.resumeContent();
+  }
+
+  onUpstreamInterim(response: ResponseMessage): void {
+    if (response.status === 100) this.#sendContinue();
+    else if (this.#downstream.takesInterim) {
+      this.#downstream.sendInterim(response.status, interimLines(response.fields, response.connectionNames));
+    }
+  }
+
+  onUpstreamHead(response: ResponseMessage): void {
+    this.#state = State.Responding;
+    this.#status = response.status;
+    this.#stopWaitingToContinue();
+    // A response that overtakes its request leaves no certain place where the next request starts.
+    if (!this.#isRequestComplete) this.#downstream.closeAfterResponse();
+    const lines = responseLines(response.fields, response.connectionNames, this.#edits(), httpDate());
+    this.#downstream.sendHead(
+      response.status,
+      response.reason,
+      lines,
+      response.contentLength,
+      response.hasContent,
+    );
+  }
+
+  onUpstreamContent(buffer: Buffer, start: number, end: number): void {
+    this.#bytesOut += end - start;
+    if (this.#downstream.sendContent(buffer, start, end) || this.#isResponseBlocked) return;
+    this.#isResponseBlocked = true;
+    this.#upstream?.pause();
+  }
+
+  onUpstreamEnd(trailers: string): void {
+    const upstream = this.#upstream;
+    this.#upstream = null;
+    upstream?.release(this.#isRequestComplete);
+    // The exchange is free before the client's connection hears of it, for that begins the next request.
+    const { takesTrailers } = this;
+    this.#finish();
+    this.#downstream.sendEnd(takesTrailers ? trailers : "");
+  }
+
+  onUpstreamSwitched(response: ResponseMessage): void {
+    this.#state = State.Tunnel;
+    this.#status = 101;
+    const lines = responseLines(response.fields, response.connectionNames, this.#edits(), httpDate());
+    const upgrade = response.fields.get("upgrade") ?? this.upgrade;
+    this.#downstream.startTunnel(`${lines}Upgrade: ${upgrade}\r\n`);
+  }
+
+  onUpstreamTunnelBytes(buffer: Buffer, start: number, end: number): void {
+    this.#bytesOut += end - start;
+    if (this.#downstream.sendTunnelBytes(buffer, start, end) || this.#isResponseBlocked) return;
+    this.#isResponseBlocked = true;
+    this.#upstream?.pause();
+  }
+
+  onUpstreamTunnelEnd(): void {
+    this.#downstream.endTunnel();
+  }
+
+  onUpstreamReadDone(): void {
+    this.#downstream.flush();
+  }
+
+  onUpstreamDrain(): void {
+    if (!this.#isRequestBlocked) return;
+    this.#isRequestBlocked = false;
+    this.#downstream.resumeContent();
+  }
+
+  onUpstreamFailed(code: ErrorCode): void {
+    const failed = this.#upstream;
+    this.#upstream = null;
+    if (this.#state === State.Responding || this.#state === State.Tunnel) {
+      const seen = this.#state === State.Responding ? "upstreamTruncated" : code;
+      this.#core.metrics.refused.add(seen);
+      this.#downstream.abort(seen);
+      this.#finish();
+    } else if (this.#mayRetry(code, failed)) {
+      this.#core.metrics.retries.add(code);
+      // A stale connection says nothing about its endpoint, which may be the only one.
+      const isStale = failed?.isReused === true;
+      if (isStale) this.#tried.pop();
+      this.#tryEndpoint(isStale);
+    } else {
+      this.#refuse(code);
+    }
+  }
+
+  /** The endpoint has not said whether it wants the content: ask for it ourselves. */
+  onDeadline(): void {
+    this.#sendContinue();
+  }
+
+  // Order of business.
+
+  #reset(request: RequestMessage): void {
+    this.#request = request;
+    this.#live = null;
+    this.#route = null;
+    this.#alternative = null;
+    this.#settings = defaultRouteSettings;
+    this.#upstream = null;
+    this.#tried.length = 0;
+    this.#tries = 0;
+    this.#startedAt = this.#core.clock.nowMs();
+    this.#status = 0;
+    this.#bytesIn = 0;
+    this.#bytesOut = 0;
+    this.#isRequestComplete = !request.hasContent;
+    this.#isRequestBlocked = false;
+    this.#isResponseBlocked = false;
+    this.#mayContinue = request.expectsContinue;
+    this.#state = State.Connecting;
+    this.method = request.method;
+    this.draw = systemRandom();
+    this.hasContent = request.hasContent;
+    this.contentLength = request.contentLength;
+  }
+
+  /** The authority of an absolute-form target replaces Host (RFC 9112, 3.2.2). */
+  #readTarget(request: RequestMessage): ErrorCode | null {
+    let { target, hostField: authority } = request;
+    if (target.charCodeAt(0) !== 47 && target !== "*") {
+      const rest = target.slice(target.indexOf("//") + 2);
+      const end = rest.search(/[/?]/);
+      authority = end < 0 ? rest : rest.slice(0, end);
+      target = end < 0 ? "/" : rest.slice(end);
+      if (target.startsWith("?")) target = `/${target}`;
+    }
+    this.authority = authority;
+    this.target = target;
+    // HTTP/1.0 without Host goes to the catch-all.
+    const host = authority === "" && request.fields.find(FieldId.Host) < 0 ? "" : parseAuthority(authority);
+    if (host === null) return "hostInvalid";
+    this.host = host;
+    const path = target === "*" ? "/" : normalizePath(target);
+    if (path === null) return "targetInvalid";
+    this.path = path;
+    return null;
+  }
+
+  #prepareRequest(request: RequestMessage): void {
+    const { authority } = this;
+    const forwarded = requestLines(request.fields, request.connectionNames, this);
+    const requestId = this.hasRequestId ? "" : `X-Request-ID: ${nextRequestId()}\r\n`;
+    const expect = this.#mayContinue ? "Expect: 100-continue\r\n" : "";
+    this.lines =
+      `Host: ${authority}\r\n${forwarded}${expect}X-Forwarded-Host: ${authority}\r\n` +
+      this.#downstream.forwardedLines +
+      requestId;
+    // With content the place where the tunnel begins would be a matter of opinion.
+    const mayUpgrade = request.hasUpgrade && !request.hasContent;
+    this.upgrade = mayUpgrade ? acceptableUpgrade(request.fields.get("upgrade") ?? "") : "";
+  }
+
+  #tryEndpoint(mustBeNew: boolean): void {
+    const endpoint = this.#live?.pick(this.#upstreamIndex, this.#tried) ?? null;
+    if (endpoint === null) {
+      this.#refuse("noEndpoints");
+      return;
+    }
+    this.#tried.push(endpoint);
+    this.#tries += 1;
+    this.#state = State.Connecting;
+    endpoint.started();
+    const connection = this.#core.pools.get(endpoint).connect(this, this.#settings, mustBeNew);
+    // Still connecting: kept, so that it can be given up when the client leaves.
+    if (this.#isConnecting()) this.#upstream = connection;
+  }
+
+  /** A method, since the compiler takes the state for unchanged by the calls before. */
+  #isConnecting(): boolean {
+    return this.#state === State.Connecting;
+  }
+
+  /** The only place that decides on a retry. Never once content has been taken from the client. */
+  #mayRetry(code: ErrorCode, failed: Upstream | null): boolean {
+    if (this.#tries >= this.#core.limits.triesMax || this.#bytesIn > 0) return false;
+    switch (proxyErrors[code].retry) {
+      case Retry.Never:
+        return false;
+      case Retry.Always:
+        return true;
+      case Retry.IfReused:
+        return (
+          failed !== null && failed.isReused && !failed.hasReceived && idempotentMethods.has(this.method)
+        );
+    }
+  }
+
+  /** The only place that answers for a failure. */
+  #refuse(code: ErrorCode): void {
+    const row = proxyErrors[code];
+    this.#dropUpstream();
+    this.#core.metrics.refused.add(code);
+    if (row.closes) this.#downstream.closeAfterResponse();
+    if (row.status === 0) {
+      this.#status = row.origin === Origin.Downstream ? clientClosedStatus : 0;
+      this.#downstream.abort(code);
+      this.#finish();
+      return;
+    }
+    const retryAfter = row.status === 503 ? `Retry-After: ${retryAfterSeconds}\r\n` : "";
+    this.#generate(row.status, retryAfter);
+  }
+
+  #answer(answer: Answer): void {
+    let lines = "";
+    for (const { name, value } of answer.fields) lines += `${name}: ${value}\r\n`;
+    this.#generate(answer.status, lines);
+  }
+
+  /** A response of our own, with the small page that belongs to its status. */
+  #generate(status: number, extraLines: string): void {
+    const page = Buffer.from(errorPage(status), "latin1");
+    const hasContent = this.method !== "HEAD";
+    const lines = `Date: ${httpDate()}\r\nContent-Type: text/html\r\n${extraLines}${this.#edits().lines}`;
+    const downstream = this.#downstream;
+    this.#status = status;
+    this.#bytesOut = hasContent ? page.length : 0;
+    this.#finish();
+    downstream.sendHead(status, reasonPhrases[status] ?? "", lines, page.length, hasContent);
+    if (hasContent) downstream.sendContent(page, 0, page.length);
+    downstream.sendEnd("");
+  }
+
+  #finish(): void {
+    this.#stopWaitingToContinue();
+    const durationMs = this.#core.clock.nowMs() - this.#startedAt;
+    if (this.#live !== null && this.#route !== null) {
+      const cells = this.#live.cells(this.#route, this.#alternative);
+      cells.observe(this.#status, this.method, durationMs, this.#bytesIn, this.#bytesOut);
+    }
+    this.#state = State.Idle;
+    this.#request = null;
+    this.#live = null;
+    this.#route = null;
+    this.#upstream = null;
+  }
+
+  #dropUpstream(): void {
+    const upstream = this.#upstream;
+    if (this.#state === State.Connecting) this.#tried.at(-1)?.abandoned();
+    this.#upstream = null;
+    upstream?.destroy();
+  }
+
+  #sendContinue(): void {
+    if (!this.#mayContinue) return;
+    this.#stopWaitingToContinue();
+    this.#downstream.sendInterim(100, "");
+  }
+
+  #stopWaitingToContinue(): void {
+    if (!this.#mayContinue) return;
+    this.#mayContinue = false;
+    this.deadlineAt = Infinity;
+    this.#core.deadlines.delete(this);
+  }
+
+  #edits(): ResponseEdits {
+    if (this.#route === null) return noEdits;
+    return this.#downstream.isTls ? this.#route.responseFieldsOverTls : this.#route.responseFields;
+  }
+
+  #isContentTooLarge(bytes: number): boolean {
+    const { contentMaxBytes } = this.#settings;
+    return contentMaxBytes > 0 && bytes > contentMaxBytes;
+  }
+}
+
+/**
+ * The protocol to offer to the endpoint; empty: none. `h2c` would open a tunnel past all routing (RFC 9113 has
+ * withdrawn that upgrade), so it is not offered.
+ */
+function acceptableUpgrade(value: string): string {
+  const protocols = value
+    .split(",")
+    .map((each) => each.trim())
+    .filter((each) => each !== "" && !/^h2c?$/i.test(each));
+  return protocols.join(", ");
+}

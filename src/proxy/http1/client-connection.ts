@@ -1,0 +1,336 @@
+// One HTTP/1.1 connection to an endpoint: carries one exchange at a time, and waits in its pool in between.
+// It goes back to the pool only when the request was written to its last byte and the response was read to its last
+// byte, with nothing after it: anything else would hand one client's bytes to another (limits and reasons: docs/limits.md).
+import net from "node:net";
+import type { ErrorCode } from "../errors.ts";
+import type { UpstreamEvents, UpstreamRequest } from "../ports.ts";
+import { onReadOption, type ByteReader } from "../socket-reader.ts";
+import type { Timed } from "../deadlines.ts";
+import type { ConnectionOwner, PooledConnection, UpstreamTimeouts } from "../upstream/connection-owner.ts";
+import { Step } from "./head-reader.ts";
+import { ResponseParser } from "./response-parser.ts";
+import { OutputBuffer } from "./output-buffer.ts";
+
+const State = { Connecting: 0, Idle: 1, Busy: 2, Tunnel: 3, Closed: 4 } as const;
+type State = (typeof State)[keyof typeof State];
+
+/** What the current deadline is about. */
+const Waiting = { Nothing: 0, Connect: 1, Send: 2, Response: 3 } as const;
+type Waiting = (typeof Waiting)[keyof typeof Waiting];
+
+export class ClientConnection implements PooledConnection, ByteReader, Timed {
+  deadlineAt = Infinity;
+  isReused = false;
+  hasReceived = false;
+  readonly #pool: ConnectionOwner;
+  readonly #socket: net.Socket;
+  readonly #output: OutputBuffer;
+  readonly #parser: ResponseParser;
+  readonly #openedAt: number;
+  #events: UpstreamEvents | null;
+  #timeouts: UpstreamTimeouts;
+  #state: State = State.Connecting;
+  #waiting: Waiting = Waiting.Connect;
+  #exchanges = 0;
+  #interimResponses = 0;
+  #isChunkedRequest = false;
+  #isRequestSent = false;
+  #hasOfferedUpgrade = false;
+  #isResponseComplete = false;
+  #keepAliveMs = Infinity;
+
+  /** Starts to connect; `events` learns how it went. */
+  constructor(pool: ConnectionOwner, events: UpstreamEvents, timeouts: UpstreamTimeouts) {
+    this.#pool = pool;
+    this.#events = events;
+    this.#timeouts = timeouts;
+    this.#parser = new ResponseParser(pool.services.limits);
+    this.#openedAt = pool.services.clock.nowMs();
+    this.deadlineAt = this.#openedAt + timeouts.connectTimeoutMs;
+    const socket = net.connect({
+      host: pool.address,
+      port: pool.port,
+      noDelay: true,
+      keepAlive: true,
+      allowHalfOpen: true,
+      onread: onReadOption(this),
+    });
+    this.#socket = socket;
+    this.#output = new OutputBuffer(socket);
+    socket.on("connect", () => this.#onConnect());
+    socket.on("drain", () => this.#onDrain());
+    socket.on("end", () => this.#onEnd());
+    socket.on("error", (error) => this.#onGone(error.message));
+    socket.on("close", () => this.#onGone("connection closed"));
+    pool.services.deadlines.add(this);
+  }
+
+  get isIdle(): boolean {
+    return this.#state === State.Idle;
+  }
+
+  /** Takes an idle connection for another exchange. */
+  reuse(events: UpstreamEvents, timeouts: UpstreamTimeouts): void {
+    this.#events = events;
+    this.#timeouts = timeouts;
+    this.isReused = true;
+  }
+
+  sendRequest(request: UpstreamRequest): void {
+    this.#state = State.Busy;
+    this.#exchanges += 1;
+    this.#interimResponses = 0;
+    this.#isResponseComplete = false;
+    this.hasReceived = false;
+    this.#parser.begin(request.method === "HEAD");
+    this.#isChunkedRequest = request.hasContent && request.contentLength < 0;
+    this.#hasOfferedUpgrade = request.upgrade !== "";
+    this.#isRequestSent = !request.hasContent;
+    this.#output.appendText(encodeRequestHead(request));
+    this.#output.flush();
+    this.#waitForResponse();
+  }
+
+  sendContent(buffer: Buffer, start: number, end: number): boolean {
+    if (this.#state !== State.Busy) return true;
+    const isOpen = this.#isChunkedRequest
+      ? this.#output.appendChunk(buffer, start, end)
+      : this.#output.appendBytes(buffer, start, end);
+    this.#waiting = isOpen ? Waiting.Response : Waiting.Send;
+    const timeoutMs = isOpen ? this.#timeouts.readTimeoutMs : this.#timeouts.sendTimeoutMs;
+    this.deadlineAt = this.#pool.services.clock.nowMs() + timeoutMs;
+    return isOpen;
+  }
+
+  sendEnd(trailers: string): void {
+    if (this.#state !== State.Busy) return;
+    if (this.#isChunkedRequest) this.#output.appendText(`0\r\n${trailers}\r\n`);
+    this.#output.flush();
+    this.#isRequestSent = true;
+    if (!this.hasReceived) this.#waitForResponse();
+  }
+
+  flush(): void {
+    this.#output.flush();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+    // The client is slow, not the endpoint.
+    this.deadlineAt = Infinity;
+  }
+
+  resume(): void {
+    if (this.#state !== State.Busy && this.#state !== State.Tunnel) return;
+    this.#socket.resume();
+    this.#waitForResponse();
+  }
+
+  sendTunnelBytes(buffer: Buffer, start: number, end: number): boolean {
+    this.#waitForResponse();
+    const isOpen = this.#output.appendBytes(buffer, start, end);
+    this.#output.flush();
+    return isOpen;
+  }
+
+  endTunnel(): void {
+    this.#socket.end();
+  }
+
+  release(isRequestComplete: boolean): void {
+    this.#events = null;
+    const now = this.#pool.services.clock.nowMs();
+    const { limits } = this.#pool.services;
+    const mayStay =
+      this.#state === State.Busy &&
+      isRequestComplete &&
+      this.#isRequestSent &&
+      this.#isResponseComplete &&
+      !this.#parser.isLast &&
+      !this.#socket.readableEnded &&
+      this.#exchanges < limits.requestsPerUpstreamConnectionMax &&
+      now - this.#openedAt < limits.upstreamConnectionMaxAgeMs;
+    if (!mayStay) {
+      this.destroy();
+      return;
+    }
+    this.#state = State.Idle;
+    this.#waiting = Waiting.Nothing;
+    this.deadlineAt = now + Math.min(limits.idleUpstreamTimeoutMs, this.#keepAliveMs);
+    this.#socket.resume();
+    this.#pool.putIdle(this);
+  }
+
+  destroy(): void {
+    this.#events = null;
+    this.#close();
+  }
+
+  onDeadline(): void {
+    switch (this.#waiting) {
+      case Waiting.Nothing:
+        this.#close();
+        return;
+      case Waiting.Connect:
+        this.#fail("upstreamConnectTimeout", `no connection after ${this.#timeouts.connectTimeoutMs} ms`);
+        return;
+      case Waiting.Send:
+        this.#fail("upstreamSendTimeout", `took no request bytes for ${this.#timeouts.sendTimeoutMs} ms`);
+        return;
+      case Waiting.Response:
+        this.#fail("upstreamReadTimeout", `sent nothing for ${this.#timeouts.readTimeoutMs} ms`);
+    }
+  }
+
+  onBytes(buffer: Buffer, start: number, end: number): void {
+    if (this.#state === State.Tunnel) {
+      this.#waitForResponse();
+      this.#events?.onUpstreamTunnelBytes(buffer, start, end);
+      return;
+    }
+    if (this.#state !== State.Busy || this.#isResponseComplete) {
+      // Bytes that no request asked for would become the answer to the next one.
+      this.#close();
+      return;
+    }
+    this.hasReceived = true;
+    if (this.#waiting === Waiting.Response) this.#waitForResponse();
+    const events = this.#events;
+    this.#readSteps(buffer, start, end);
+    events?.onUpstreamReadDone();
+  }
+
+  #readSteps(buffer: Buffer, start: number, end: number): void {
+    let pos = start;
+    while (this.#state === State.Busy) {
+      const step = this.#parser.read(buffer, pos, end);
+      if (step === Step.Error) {
+        this.#fail(this.#parser.error, "malformed response");
+        return;
+      }
+      if (step === Step.More) return;
+      pos = this.#parser.position;
+      if (step === Step.Content) {
+        this.#events?.onUpstreamContent(
+          buffer,
+          this.#parser.content.contentStart,
+          this.#parser.content.contentEnd,
+        );
+      } else if (step === Step.Head) {
+        this.#onHead(buffer, pos, end);
+      } else {
+        this.#onResponseEnd(pos < end);
+        return;
+      }
+    }
+  }
+
+  #onHead(buffer: Buffer, pos: number, end: number): void {
+    const parser = this.#parser;
+    this.#pool.onAlive();
+    if (parser.status === 101) {
+      if (!this.#hasOfferedUpgrade || !parser.hasUpgrade) {
+        this.#fail("upstreamInvalid", "101 without a request to switch protocols");
+        return;
+      }
+      this.#state = State.Tunnel;
+      this.#waitForResponse();
+      this.#events?.onUpstreamSwitched(parser);
+      if (pos < end) this.#events?.onUpstreamTunnelBytes(buffer, pos, end);
+      return;
+    }
+    if (parser.status < 200) {
+      this.#interimResponses += 1;
+      if (this.#interimResponses > this.#pool.services.limits.interimResponsesMax) {
+        this.#fail("upstreamInvalid", "too many interim responses");
+        return;
+      }
+      this.#events?.onUpstreamInterim(parser);
+      parser.continueAfterInterim();
+      return;
+    }
+    if (parser.keepAliveSeconds >= 0) {
+      // A second less than the endpoint promises: a request that meets its close would have to be retried.
+      this.#keepAliveMs = Math.max(0, parser.keepAliveSeconds - 1) * 1000;
+    }
+    this.#events?.onUpstreamHead(parser);
+  }
+
+  #onResponseEnd(hasMoreBytes: boolean): void {
+    this.#isResponseComplete = !hasMoreBytes;
+    this.deadlineAt = Infinity;
+    this.#events?.onUpstreamEnd(this.#parser.content.trailers);
+  }
+
+  #onConnect(): void {
+    if (this.#state !== State.Connecting) return;
+    this.#pool.onAlive();
+    this.#state = State.Busy;
+    this.#events?.onUpstreamConnected(this);
+  }
+
+  #onDrain(): void {
+    if (this.#waiting === Waiting.Send) this.#waitForResponse();
+    this.#events?.onUpstreamDrain();
+  }
+
+  #onEnd(): void {
+    if (this.#state === State.Tunnel) {
+      this.#events?.onUpstreamTunnelEnd();
+      return;
+    }
+    const isComplete =
+      this.#state === State.Busy && !this.#parser.isInHead && this.#parser.content.endsWithConnection;
+    if (isComplete) {
+      this.#onResponseEnd(false);
+      this.#close();
+      return;
+    }
+    this.#onGone("connection closed by the endpoint");
+  }
+
+  #onGone(detail: string): void {
+    if (this.#state === State.Connecting) this.#fail("upstreamConnectFailed", detail);
+    else if (this.#state !== State.Closed) this.#fail("upstreamReset", detail);
+  }
+
+  /** Tells the exchange, if there is one, and closes. */
+  #fail(code: ErrorCode, detail: string): void {
+    const events = this.#events;
+    const wasConnecting = this.#state === State.Connecting;
+    this.#events = null;
+    this.#close();
+    if (wasConnecting) this.#pool.onConnectFailed(code, detail);
+    events?.onUpstreamFailed(code, `${this.#pool.key}: ${detail}`);
+  }
+
+  #close(): void {
+    if (this.#state === State.Closed) return;
+    this.#pool.onClosed(this);
+    this.#state = State.Closed;
+    this.deadlineAt = Infinity;
+    this.#pool.services.deadlines.delete(this);
+    this.#socket.destroy();
+  }
+
+  #waitForResponse(): void {
+    this.#waiting = Waiting.Response;
+    this.deadlineAt = this.#pool.services.clock.nowMs() + this.#timeouts.readTimeoutMs;
+  }
+}
+
+/** RFC 9112, 3. The lines come from checked fields; framing and Connection are this connection's own. */
+function encodeRequestHead(request: UpstreamRequest): string {
+  let head = `${request.method} ${request.target} HTTP/1.1\r\n${request.lines}`;
+  if (request.hasContent) {
+    head +=
+      request.contentLength < 0
+        ? "Transfer-Encoding: chunked\r\n"
+        : `Content-Length: ${request.contentLength}\r\n`;
+  } else if (request.contentLength === 0) {
+    head += "Content-Length: 0\r\n";
+  }
+  if (request.upgrade !== "") head += `Connection: upgrade\r\nUpgrade: ${request.upgrade}\r\n`;
+  else if (request.takesTrailers) head += "Connection: te\r\nTE: trailers\r\n";
+  return `${head}\r\n`;
+}

@@ -1,0 +1,54 @@
+// A snapshot together with what outlives snapshots: the balancers of its upstreams and the counters of its routes.
+// Replaced by one assignment; exchanges keep the one they began with.
+import type { RequestMetrics, RouteCells, RouteLabels } from "../metrics/request-metrics.ts";
+import type { CompiledAlternative, CompiledRoute, Snapshot } from "./routing/snapshot.ts";
+import type { Balancer } from "./upstream/balancer/balancer.ts";
+import type { EndpointHealth } from "./upstream/health.ts";
+
+export class Live {
+  readonly snapshot: Snapshot;
+  readonly #balancers: readonly Balancer<EndpointHealth>[];
+  readonly #metrics: RequestMetrics;
+  /** By route, or by alternative for requests that went to one; filled as requests come. */
+  readonly #cells = new Map<CompiledRoute | CompiledAlternative, RouteCells>();
+
+  /** `balancers` by upstream index. */
+  constructor(snapshot: Snapshot, balancers: readonly Balancer<EndpointHealth>[], metrics: RequestMetrics) {
+    this.snapshot = snapshot;
+    this.#balancers = balancers;
+    this.#metrics = metrics;
+  }
+
+  /** The endpoint for a try of a request that already tried `tried`; null: there are none. */
+  pick(upstream: number, tried: readonly EndpointHealth[]): EndpointHealth | null {
+    return this.#balancers[upstream]?.pick(tried) ?? null;
+  }
+
+  cells(route: CompiledRoute, alternative: CompiledAlternative | null): RouteCells {
+    const key = alternative ?? route;
+    let cells = this.#cells.get(key);
+    if (cells === undefined) {
+      cells = this.#metrics.cellsFor(routeLabels(this.snapshot, route, alternative));
+      this.#cells.set(key, cells);
+    }
+    return cells;
+  }
+}
+
+/** The Ingress and service of the backend that took the request: those of the canary for a canary's. */
+export function routeLabels(
+  snapshot: Snapshot,
+  route: CompiledRoute,
+  alternative: CompiledAlternative | null,
+): RouteLabels {
+  const ingress = alternative?.ingress ?? route.ingress;
+  const upstream = snapshot.table.upstreams[alternative?.upstream ?? route.upstream];
+  return {
+    namespace: ingress?.namespace ?? "",
+    ingress: ingress?.name ?? "",
+    service: upstream?.service ?? "",
+    host: route.host,
+    path: route.path,
+    isCanary: alternative !== null,
+  };
+}

@@ -1,0 +1,215 @@
+// The proxy as a whole: listeners in front, endpoints behind, and the one reference to the table between them.
+import type { EndpointsIr, RoutingIr } from "../ir/routing.ts";
+import type { ProxyMetrics } from "../metrics/proxy-metrics.ts";
+import type { RequestMetrics, RouteLabels } from "../metrics/request-metrics.ts";
+import type { Clock } from "../util/clock.ts";
+import type { ProxyCore } from "./core.ts";
+import { Deadlines } from "./deadlines.ts";
+import type { FeatureRuntimes } from "./filter.ts";
+import type { ProxyLimits } from "./limits.ts";
+import { Listener } from "./listener.ts";
+import { Live, routeLabels } from "./live.ts";
+import type { Snapshot } from "./routing/snapshot.ts";
+import { compile, withEndpoints } from "./routing/table.ts";
+import type { TlsContexts } from "./tls-contexts.ts";
+import { HealthRegistry } from "./upstream/health.ts";
+import { UpstreamPools } from "./upstream/pool.ts";
+import { UpstreamRegistry } from "./upstream/registry.ts";
+import type { Lookup } from "./upstream/resolver.ts";
+
+export interface ProxyOptions {
+  /** 0: a free one. */
+  readonly httpPort: number;
+  readonly httpsPort: number;
+  /** Addresses to listen on; empty: all. */
+  readonly addresses: readonly string[];
+  readonly runtimes: FeatureRuntimes;
+  readonly tls: TlsContexts;
+  readonly limits: ProxyLimits;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** ExternalName Services may lead to loopback addresses. */
+  readonly allowsLoopback: boolean;
+  /** Default: the system's resolver. */
+  readonly lookup?: Lookup;
+  readonly metrics: ProxyMetrics;
+  readonly requestMetrics: RequestMetrics;
+  /** Told of our own bugs: assertions that failed inside a connection. */
+  readonly onBug: (error: unknown) => void;
+}
+
+/** HTTPS requests always say 443, as with ingress-nginx, whatever `--https-port` is. */
+const forwardedHttpsPort = 443;
+
+export class Proxy {
+  readonly health: HealthRegistry;
+  readonly pools: UpstreamPools;
+  readonly upstreams: UpstreamRegistry;
+  readonly #options: ProxyOptions;
+  readonly #core: ProxyCore;
+  readonly #listeners: Listener[] = [];
+
+  constructor(options: ProxyOptions) {
+    const { clock, limits, metrics } = options;
+    const deadlines = new Deadlines(clock);
+    this.#options = options;
+    this.health = new HealthRegistry(clock);
+    this.pools = new UpstreamPools({ clock, deadlines, limits, metrics });
+    const resolver = { clock, allowsLoopback: options.allowsLoopback };
+    this.upstreams = new UpstreamRegistry(
+      this.health,
+      options.lookup === undefined ? resolver : { ...resolver, lookup: options.lookup },
+      options.random,
+    );
+    this.#core = {
+      clock,
+      deadlines,
+      limits,
+      metrics,
+      pools: this.pools,
+      live: null,
+      isDraining: false,
+      onBug: (error) => {
+        metrics.internalErrors += 1;
+        options.onBug(error);
+      },
+    };
+  }
+
+  /** The table in use; null before the first. */
+  get snapshot(): Snapshot | null {
+    return this.#core.live?.snapshot ?? null;
+  }
+
+  /**
+   * Binds all ports. On failure nothing stays bound, and the error names `--http-port` or `--https-port`.
+   * Before a table is published every request gets 503.
+   */
+  async listen(): Promise<{ readonly httpPort: number; readonly httpsPort: number }> {
+    const { httpPort, httpsPort } = this.#options;
+    try {
+      const http = await this.#listenOn("--http-port", httpPort, false);
+      const https = await this.#listenOn("--https-port", httpsPort, true);
+      return { httpPort: http, httpsPort: https };
+    } catch (error) {
+      for (const listener of this.#listeners) listener.stopAccepting();
+      this.#core.deadlines.close();
+      throw error;
+    }
+  }
+
+  /** Compiles beside the running table and swaps it in. Returns problems in words; what has none serves. */
+  publish(ir: RoutingIr): readonly string[] {
+    const snapshot = compile(ir, this.#options.runtimes, this.snapshot);
+    const tlsProblems = this.#options.tls.publish(snapshot.table);
+    this.#swap(snapshot);
+    this.#options.requestMetrics.keepConfigured(configuredLabels(snapshot), this.#core.clock.nowMs());
+    return [...snapshot.table.problems, ...tlsProblems];
+  }
+
+  /** Endpoints only: no route is compiled. Before the first table it does nothing. */
+  publishEndpoints(changed: readonly EndpointsIr[]): void {
+    const { snapshot } = this;
+    if (snapshot !== null) this.#swap(withEndpoints(snapshot, changed));
+  }
+
+  get connections(): number {
+    return this.#listeners.reduce((sum, listener) => sum + listener.connections, 0);
+  }
+
+  /** From now on every response ends its connection. New connections are still taken. */
+  startDraining(): void {
+    this.#core.isDraining = true;
+  }
+
+  /** Stops listening, lets running exchanges end, and cuts what is left after `deadlineMs`. Returns how many. */
+  async drain(deadlineMs: number): Promise<number> {
+    this.startDraining();
+    for (const listener of this.#listeners) {
+      listener.stopAccepting();
+      listener.drain();
+    }
+    const { clock } = this.#options;
+    if (this.connections > 0) {
+      await new Promise<void>((resolve) => {
+        const finish = (): void => {
+          cancelPoll();
+          cancelDeadline();
+          resolve();
+        };
+        const cancelPoll = clock.every(drainPollMs, () => {
+          if (this.connections === 0) finish();
+        });
+        const cancelDeadline = clock.after(deadlineMs, finish);
+      });
+    }
+    const cut = this.connections;
+    this.close();
+    return cut;
+  }
+
+  /** Ends everything at once. */
+  close(): void {
+    for (const listener of this.#listeners) {
+      listener.stopAccepting();
+      listener.destroy();
+    }
+    this.upstreams.close();
+    this.pools.close();
+    this.#core.deadlines.close();
+  }
+
+  #swap(snapshot: Snapshot): void {
+    const balancers = this.upstreams.bind(snapshot);
+    this.#core.live = new Live(snapshot, balancers, this.#options.requestMetrics);
+    this.pools.retain((endpoint) => this.health.isHeld(endpoint));
+  }
+
+  async #listenOn(flag: string, port: number, isTls: boolean): Promise<number> {
+    const { addresses, metrics, tls } = this.#options;
+    let bound = port;
+    for (const address of addresses.length === 0 ? [undefined] : addresses) {
+      const listener = new Listener(this.#core, {
+        address,
+        port: bound,
+        forwardedPort: isTls ? forwardedHttpsPort : port,
+        counters: isTls ? metrics.https : metrics.http,
+        tls: isTls ? tls : null,
+      });
+      try {
+        await listener.listen();
+      } catch (cause) {
+        throw new Error(listenMessage(flag, address, bound, cause), { cause });
+      }
+      this.#listeners.push(listener);
+      bound = listener.port;
+    }
+    return bound;
+  }
+}
+
+/** How often a drain looks whether the last connection is gone. */
+const drainPollMs = 50;
+
+function listenMessage(flag: string, address: string | undefined, port: number, cause: unknown): string {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  const where = address === undefined ? `port ${port}` : `${address} port ${port}`;
+  if (code === "EADDRINUSE") return `${where} is in use by another program; choose another with ${flag}`;
+  if (code === "EACCES") return `${where} needs privileges; choose one above 1023 with ${flag}`;
+  const detail = cause instanceof Error ? cause.message : String(cause);
+  return `cannot listen on ${where} (${flag}): ${detail}`;
+}
+
+/** Which routes have counters of their own in a table. */
+function configuredLabels(snapshot: Snapshot): (labels: RouteLabels) => boolean {
+  const key = (labels: RouteLabels): string => JSON.stringify(labels);
+  const keys = new Set<string>();
+  const { exactHosts, wildcardHosts, catchAll } = snapshot.table;
+  for (const host of [...exactHosts.values(), ...wildcardHosts.values(), catchAll]) {
+    for (const route of host.routes) {
+      keys.add(key(routeLabels(snapshot, route, null)));
+      for (const alternative of route.alternatives) keys.add(key(routeLabels(snapshot, route, alternative)));
+    }
+  }
+  return (labels) => keys.has(key(labels));
+}

@@ -1,0 +1,92 @@
+// Addresses of ExternalName Services: the name is resolved again and again, and the last good answer stays while
+// resolution fails. The system's resolver is asked, so that search domains and /etc/hosts count as they do elsewhere.
+import { lookup } from "node:dns/promises";
+import { BlockList, isIPv4 } from "node:net";
+import type { DnsTargetIr, EndpointIr } from "../../ir/routing.ts";
+import type { Cancel, Clock } from "../../util/clock.ts";
+
+/** Between two resolutions of a name. The system's resolver tells no time to live. */
+export const resolveIntervalMs = 5_000;
+
+export type Lookup = (hostname: string) => Promise<readonly { address: string; family: number }[]>;
+
+const systemLookup: Lookup = (hostname) => lookup(hostname, { all: true, order: "verbatim" });
+
+/** What a name must not lead to: this machine, its metadata service, and nothing at all (limits: docs/limits.md). */
+const refusedAddresses = new BlockList();
+refusedAddresses.addSubnet("127.0.0.0", 8, "ipv4");
+refusedAddresses.addSubnet("0.0.0.0", 8, "ipv4");
+refusedAddresses.addSubnet("169.254.0.0", 16, "ipv4");
+refusedAddresses.addAddress("::1", "ipv6");
+refusedAddresses.addAddress("::", "ipv6");
+refusedAddresses.addSubnet("fe80::", 10, "ipv6");
+
+export interface ResolverOptions {
+  readonly clock: Clock;
+  /** Default: the system's. */
+  readonly lookup?: Lookup;
+  /** For machines whose endpoints are local, such as a demo. */
+  readonly allowsLoopback: boolean;
+}
+
+/** Keeps one name resolved until closed. `onAddresses` is called with each different answer. */
+export class Resolution {
+  readonly #options: ResolverOptions;
+  readonly #target: DnsTargetIr;
+  readonly #onAddresses: (endpoints: readonly EndpointIr[]) => void;
+  readonly #cancel: Cancel;
+  #last = "";
+  #isClosed = false;
+  /** Why the last resolution failed; empty when it did not. */
+  failure = "";
+
+  constructor(
+    target: DnsTargetIr,
+    options: ResolverOptions,
+    onAddresses: (endpoints: readonly EndpointIr[]) => void,
+  ) {
+    this.#target = target;
+    this.#options = options;
+    this.#onAddresses = onAddresses;
+    this.#cancel = options.clock.every(resolveIntervalMs, () => void this.resolve());
+    // Failures are kept in `failure`; nothing to wait for.
+    void this.resolve();
+  }
+
+  async resolve(): Promise<void> {
+    try {
+      const found = await (this.#options.lookup ?? systemLookup)(this.#target.hostname);
+      if (this.#isClosed) return;
+      this.#accept(found.map(({ address }) => address));
+    } catch (cause) {
+      this.failure = cause instanceof Error ? cause.message : String(cause);
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#cancel();
+  }
+
+  /** IPv4 first; IPv6 only when there is no IPv4, as ingress-nginx does. */
+  #accept(addresses: readonly string[]): void {
+    const allowed = addresses.filter((address) => this.#isAllowed(address));
+    if (allowed.length === 0) {
+      this.failure = addresses.length === 0 ? "no addresses" : `refused addresses: ${addresses.join(", ")}`;
+      return;
+    }
+    this.failure = "";
+    const ipv4 = allowed.filter((address) => isIPv4(address));
+    const used = [...new Set(ipv4.length > 0 ? ipv4 : allowed)].sort();
+    const key = used.join(" ");
+    if (key === this.#last) return;
+    this.#last = key;
+    this.#onAddresses(used.map((address) => ({ address, port: this.#target.port, weight: 1 })));
+  }
+
+  #isAllowed(address: string): boolean {
+    const family = isIPv4(address) ? "ipv4" : "ipv6";
+    if (!refusedAddresses.check(address, family)) return true;
+    return this.#options.allowsLoopback && (address.startsWith("127.") || address === "::1");
+  }
+}
