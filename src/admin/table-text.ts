@@ -1,0 +1,81 @@
+// The text form of the routing table: for `curl` and a terminal.
+import type {
+  AlternativeView,
+  CertificateView,
+  HostView,
+  RouteView,
+  TableView,
+  UpstreamView,
+} from "./table-view.ts";
+
+export function formatTable(view: TableView): string {
+  const routes = view.hosts.reduce((sum, host) => sum + host.routes.length, 0);
+  const sections = [
+    `table ${view.generation}: ${count(view.hosts.length, "host")}, ${count(routes, "route")}, ${count(
+      view.upstreams.length,
+      "upstream",
+    )}, ${count(view.certificates.length, "certificate")}\ndefault backend: ${view.defaultBackend ?? "built-in 404"}`,
+    ...(view.problems.length === 0
+      ? []
+      : [["problems", ...view.problems.map((each) => `  ${each}`)].join("\n")]),
+    ...view.hosts.map(formatHost),
+    ["upstreams", ...view.upstreams.flatMap(formatUpstream)].join("\n"),
+    ["certificates", ...columns(view.certificates.map(certificateCells))].join("\n"),
+  ];
+  return `${sections.join("\n\n")}\n`;
+}
+
+/** Rows as indented lines, every column as wide as its widest cell. */
+export function columns(rows: readonly (readonly string[])[], indent = "  "): string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, cell.length);
+  }
+  return rows.map((row) => {
+    const cells = row.map((cell, index) => cell.padEnd(widths[index] ?? 0));
+    return `${indent}${cells.join("  ")}`.trimEnd();
+  });
+}
+
+function formatHost({ host, isTls, certificates, routes }: HostView): string {
+  const name = host === "" ? "(every other host)" : host;
+  const secrets = certificates.length === 0 ? "default certificate" : `Secret ${certificates.join(", ")}`;
+  const title = isTls ? `${name}  TLS: ${secrets}` : name;
+  return [title, ...columns(routes.map(routeCells))].join("\n");
+}
+
+function routeCells(route: RouteView): string[] {
+  const target = route.denied === null ? (route.upstream ?? "default backend") : `503: ${route.denied}`;
+  const notes = [
+    ...route.alternatives.map(formatAlternative),
+    ...(route.filters.length === 0 ? [] : [`filters: ${route.filters.join(", ")}`]),
+  ];
+  const owner = route.ingress === null ? "" : `Ingress ${route.ingress}`;
+  return [route.pathType, route.path, `-> ${target}`, owner, notes.join("; ")];
+}
+
+function formatAlternative({ upstream, ingress, rules, share }: AlternativeView): string {
+  const conditions = [...rules, `${Number((share * 100).toFixed(4))} % of the rest`];
+  return `canary ${upstream} (Ingress ${ingress}): ${conditions.join(", ")}`;
+}
+
+function formatUpstream({ id, dns, endpoints }: UpstreamView): string[] {
+  const source = dns === null ? "" : `  by DNS: ${dns}`;
+  if (endpoints.length === 0 && dns === null) return [`  ${id}  no endpoints: answers 503`];
+  const rows = endpoints.map(({ address, weight, state, reason }) => [
+    address,
+    state,
+    weight === 1 ? "" : `weight ${weight}`,
+    reason,
+  ]);
+  return [`  ${id}${source}`, ...columns(rows, "    ")];
+}
+
+function certificateCells({ secret, names, keyType, notAfter, isDefault }: CertificateView): string[] {
+  const name = secret === null ? "self-signed" : `Secret ${secret}`;
+  return [name, keyType, `until ${notAfter}`, `${names.join(", ")}${isDefault ? " (default)" : ""}`];
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
