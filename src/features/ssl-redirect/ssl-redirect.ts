@@ -78,6 +78,9 @@ function createSslRedirectFilter(config: SslRedirectConfig, route: RouteView): F
   return {
     answer(request: RequestView): Answer | null {
       if (request.isTls) return null;
+      // HTTP/1.0 without Host: `https://` and a target such as `/evil.example` would lead there.
+      if (request.authority === "")
+        return { status: 400, fields: [], reason: "HTTPS redirect without a host" };
       // One trailing slash of the raw target is dropped, even one of the query, and `/` alone becomes nothing.
       const { target } = request;
       const kept = target.endsWith("/") && !config.preserveTrailingSlash ? target.slice(0, -1) : target;
