@@ -1,0 +1,67 @@
+import { describe, expect, test } from "vitest";
+import { bodySize } from "../../src/features/body-size/body-size.ts";
+import { timeouts } from "../../src/features/timeouts/timeouts.ts";
+import { defaultRouteSettings } from "../../src/proxy/routing/table.ts";
+import { compiledRoute, parseFeature, snapshotWith, type Values } from "./feature-harness.ts";
+
+describe("timeouts", () => {
+  const settingsFor = (annotations: Values, configMap: Values) => {
+    const { features } = parseFeature(timeouts, annotations, configMap);
+    const { connectTimeoutMs, sendTimeoutMs, readTimeoutMs } = compiledRoute(
+      snapshotWith({ features }),
+    ).settings;
+    return [connectTimeoutMs, sendTimeoutMs, readTimeoutMs];
+  };
+
+  test.each([
+    [{}, {}, [5_000, 60_000, 60_000]],
+    [{ "proxy-connect-timeout": "2" }, {}, [2_000, 60_000, 60_000]],
+    [{ "proxy-send-timeout": "3" }, {}, [5_000, 3_000, 60_000]],
+    [{ "proxy-read-timeout": "3600" }, {}, [5_000, 60_000, 3_600_000]],
+    [{}, { "proxy-connect-timeout": "7", "proxy-read-timeout": "9" }, [7_000, 60_000, 9_000]],
+    [{ "proxy-read-timeout": "1" }, { "proxy-read-timeout": "9" }, [5_000, 60_000, 1_000]],
+    [{ "proxy-read-timeout": "5s" }, { "proxy-read-timeout": "9" }, [5_000, 60_000, 9_000]],
+    [{ "proxy-read-timeout": "0" }, {}, [5_000, 60_000, 60_000]],
+  ])("%j over %j are %j ms", (annotations: Values, configMap: Values, expected) => {
+    expect(settingsFor(annotations, configMap)).toEqual(expected);
+  });
+
+  test.each(["5s", "1.5", "-1", "0", "1O", "99999999999"])("reports %j", (value) => {
+    const { diagnostics } = parseFeature(timeouts, { "proxy-read-timeout": value });
+    expect(diagnostics).toHaveLength(1);
+    expect(diagnostics[0]).toContain(`proxy-read-timeout: InvalidInteger: "${value}" is not an integer`);
+  });
+});
+
+describe("body-size", () => {
+  const limitFor = (annotations: Values, configMap: Values): number => {
+    const { features } = parseFeature(bodySize, annotations, configMap);
+    return compiledRoute(snapshotWith({ features })).settings.contentMaxBytes;
+  };
+
+  test.each([
+    [{}, {}, 1_048_576],
+    [{ "proxy-body-size": "8m" }, {}, 8_388_608],
+    [{ "proxy-body-size": "8M" }, {}, 8_388_608],
+    [{ "proxy-body-size": "10k" }, {}, 10_240],
+    [{ "proxy-body-size": "2g" }, {}, 2_147_483_648],
+    [{ "proxy-body-size": "100" }, {}, 100],
+    [{ "proxy-body-size": "0" }, {}, 0],
+    [{}, { "proxy-body-size": "5m" }, 5_242_880],
+    [{ "proxy-body-size": "0" }, { "proxy-body-size": "5m" }, 0],
+    [{ "proxy-body-size": "8 MB" }, { "proxy-body-size": "5m" }, 5_242_880],
+  ])("%j over %j is %i bytes", (annotations: Values, configMap: Values, expected) => {
+    expect(limitFor(annotations, configMap)).toBe(expected);
+  });
+
+  test.each(["8mb", "-1", "1.5m", "unlimited", "8 m"])("reports %j", (value) => {
+    const { diagnostics } = parseFeature(bodySize, { "proxy-body-size": value });
+    expect(diagnostics).toHaveLength(1);
+    expect(diagnostics[0]).toContain(`proxy-body-size: InvalidSize: "${value}" is not a number of bytes`);
+  });
+});
+
+test("the defaults of the features are those of the compiler", () => {
+  const features = [timeouts, bodySize].flatMap((feature) => parseFeature(feature, {}).features);
+  expect(compiledRoute(snapshotWith({ features })).settings).toEqual(defaultRouteSettings);
+});
