@@ -1,9 +1,22 @@
-// The rebuild loop: sources to store, store to translation, translation to publisher.
+// The rebuild loop: sources to store, store to translation, translation to publisher. Ways to a publication:
+// 1. something that routing depends on changed: translate everything, publish the table when it came out differently;
+// 2. only endpoints changed: translate those Services alone and publish their endpoints; no route is compiled again.
+import { isDeepStrictEqual } from "node:util";
 import type { Diagnostic } from "../ir/diagnostic.ts";
-import type { EndpointsIr, RoutingIr } from "../ir/routing.ts";
-import type { Clock } from "../util/clock.ts";
-import type { Source } from "./sources/source.ts";
+import type { CertificateIr, EndpointsIr, RoutingIr } from "../ir/routing.ts";
+import type { Cancel, Clock } from "../util/clock.ts";
+import type { ObjectKey } from "./objects.ts";
+import type { ObjectEvent, Source } from "./sources/source.ts";
+import { ObjectStore, type Change } from "./store.ts";
+import { translateEndpoints, type ServiceEndpoints } from "./translate/endpoints.ts";
 import type { TranslateOptions } from "./translate/options.ts";
+import { groupByService } from "./translate/services.ts";
+import { assemble, sortDiagnostics, translateParts, type TranslationParts } from "./translate/translate.ts";
+
+/** A build waits until no event has come for this long, so that the parts of one change are built together. */
+export const quietMs = 10;
+/** A build waits no longer than this after the first event. */
+export const quietMaxMs = 100;
 
 /** Takes what was built. The proxy implements it; a throw means a bug, and the last good table stays. */
 export interface Publisher {
@@ -34,26 +47,212 @@ export interface RebuildState {
   readonly endpointUpdates: number;
   /** Builds that threw. */
   readonly failures: number;
+  /** Time the last build took, with its publication. */
   readonly lastBuildMs: number;
+  /** Objects in the store. */
+  readonly objects: number;
   /** The IR as last published, endpoints included; null before the first table. */
   readonly ir: RoutingIr | null;
 }
 
+/** What was published last, in parts. */
+interface Published {
+  readonly parts: TranslationParts;
+  readonly upstreamsByService: ReturnType<typeof groupByService>;
+}
+
 export class RebuildLoop {
+  readonly #options: RebuildOptions;
+  readonly #store: ObjectStore;
+  readonly #unsynced: Set<Source>;
+  readonly #reports = new Map<string, readonly Diagnostic[]>();
+  readonly #firstBuild = Promise.withResolvers<void>();
+  #published: Published | null = null;
+  #certificates: ReadonlyMap<ObjectKey, CertificateIr> = new Map();
+  #failure: Diagnostic | null = null;
+
+  #isClosed = false;
+  #isRoutingDue = true;
+  readonly #servicesDue = new Set<ObjectKey>();
+  #cancelBuild: Cancel | null = null;
+  #firstEventAtMs = -1;
+
+  #tables = 0;
+  #endpointUpdates = 0;
+  #failures = 0;
+  #lastBuildMs = 0;
+  #cachedState: RebuildState | null = null;
+
   constructor(options: RebuildOptions) {
-    void options;
+    this.#options = options;
+    this.#store = new ObjectStore(options.translate);
+    this.#unsynced = new Set(options.sources);
   }
 
-  /** Starts the sources; resolves when all have synced and the first table is published. Rejects when a source cannot be read. */
-  start(): Promise<void> {
-    return Promise.reject(new Error("not written yet"));
+  /**
+   * Starts the sources; resolves when all have synced and the first build was tried (`state.isReady` tells whether it
+   * succeeded). Rejects when a source cannot be read.
+   */
+  async start(): Promise<void> {
+    const { sources } = this.#options;
+    await Promise.all(
+      sources.map((source, index) => source.start((event) => this.#receive(event, source, String(index)))),
+    );
+    if (sources.length === 0) this.#build();
+    await this.#firstBuild.promise;
   }
 
+  /** Computed when asked for and then kept until something changes. */
   get state(): RebuildState {
-    throw new Error("not written yet");
+    this.#cachedState ??= this.#makeState();
+    return this.#cachedState;
   }
 
-  close(): Promise<void> {
-    return Promise.resolve();
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#cancelBuild?.();
+    this.#firstBuild.resolve();
+    await Promise.all(this.#options.sources.map((source) => source.close()));
   }
+
+  #receive(event: ObjectEvent, source: Source, sourceName: string): void {
+    if (this.#isClosed) return;
+    switch (event.kind) {
+      case "upsert":
+        this.#note(this.#store.upsert(event.object, event.findings));
+        return;
+      case "delete":
+        this.#note(this.#store.delete(event.ref));
+        return;
+      case "report":
+        this.#reports.set(`${sourceName} ${event.origin}`, event.diagnostics);
+        if (this.#unsynced.size === 0) this.#changed();
+        return;
+      case "synced":
+        if (this.#unsynced.delete(source) && this.#unsynced.size === 0) this.#build();
+    }
+  }
+
+  #note(change: Change): void {
+    if (change.routing) this.#isRoutingDue = true;
+    for (const service of change.services) this.#servicesDue.add(service);
+    if (this.#unsynced.size > 0) return;
+    if (change.routing || change.services.length > 0) this.#schedule();
+    else if (change.diagnostics) this.#changed();
+  }
+
+  #schedule(): void {
+    const { clock } = this.#options;
+    const now = clock.nowMs();
+    if (this.#firstEventAtMs < 0) this.#firstEventAtMs = now;
+    const latest = this.#firstEventAtMs + quietMaxMs - now;
+    this.#cancelBuild?.();
+    this.#cancelBuild = clock.after(Math.max(0, Math.min(quietMs, latest)), () => this.#build());
+  }
+
+  #build(): void {
+    const { clock } = this.#options;
+    this.#cancelBuild = null;
+    this.#firstEventAtMs = -1;
+    const startedAt = clock.nowMs();
+    try {
+      if (this.#isRoutingDue || this.#published === null) this.#buildAll();
+      else this.#buildEndpoints(this.#published);
+      this.#isRoutingDue = false;
+      this.#servicesDue.clear();
+      this.#failure = null;
+    } catch (cause) {
+      // A bug in translate, a feature or the publisher. What was published stays; the next event tries everything again.
+      this.#isRoutingDue = true;
+      this.#failures += 1;
+      this.#failure = failureOf(cause);
+      this.#options.onFailure?.(cause);
+    }
+    this.#lastBuildMs = clock.nowMs() - startedAt;
+    this.#firstBuild.resolve();
+    this.#changed();
+  }
+
+  #buildAll(): void {
+    const parts = translateParts(this.#store.index, this.#translateOptions());
+    const last = this.#published;
+    if (last === null || !isDeepStrictEqual(last.parts.routing, parts.routing)) {
+      this.#options.publisher.publishTable(assemble(parts).ir);
+      this.#tables += 1;
+    } else {
+      this.#publishEndpoints(changedEndpoints(last.parts.services, parts.services));
+    }
+    this.#published = { parts, upstreamsByService: groupByService(parts.routing.upstreams) };
+    this.#certificates = parts.certificates;
+  }
+
+  #buildEndpoints({ parts, upstreamsByService }: Published): void {
+    const options = this.#translateOptions();
+    const updates = new Map<ObjectKey, ServiceEndpoints>();
+    for (const key of this.#servicesDue) {
+      updates.set(
+        key,
+        translateEndpoints(key, upstreamsByService.get(key) ?? [], this.#store.index, options),
+      );
+    }
+    this.#publishEndpoints(changedEndpoints(parts.services, updates));
+    const services = new Map([...parts.services, ...updates]);
+    this.#published = { parts: { ...parts, services }, upstreamsByService };
+  }
+
+  #publishEndpoints(changed: readonly EndpointsIr[]): void {
+    if (changed.length === 0) return;
+    this.#options.publisher.publishEndpoints(changed);
+    this.#endpointUpdates += 1;
+  }
+
+  #translateOptions(): TranslateOptions {
+    return { ...this.#options.translate, lastGoodCertificates: this.#certificates };
+  }
+
+  #changed(): void {
+    this.#cachedState = null;
+    this.#options.onUpdate?.(this.state);
+  }
+
+  #makeState(): RebuildState {
+    const translation = this.#published === null ? null : assemble(this.#published.parts);
+    const diagnostics = [
+      ...[...this.#reports.values()].flat(),
+      ...this.#store.diagnostics(),
+      ...(translation?.diagnostics ?? []),
+      ...(this.#failure === null ? [] : [this.#failure]),
+    ];
+    return {
+      isReady: this.#published !== null,
+      diagnostics: sortDiagnostics(diagnostics),
+      tables: this.#tables,
+      endpointUpdates: this.#endpointUpdates,
+      failures: this.#failures,
+      lastBuildMs: this.#lastBuildMs,
+      objects: this.#store.size,
+      ir: translation?.ir ?? null,
+    };
+  }
+}
+
+function changedEndpoints(
+  before: ReadonlyMap<ObjectKey, ServiceEndpoints>,
+  after: ReadonlyMap<ObjectKey, ServiceEndpoints>,
+): readonly EndpointsIr[] {
+  return [...after].flatMap(([key, { endpoints }]) => {
+    const old = before.get(key)?.endpoints;
+    return endpoints.filter((each, index) => !isDeepStrictEqual(each, old?.[index]));
+  });
+}
+
+function failureOf(cause: unknown): Diagnostic {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return {
+    severity: "error",
+    reason: "BuildFailed",
+    message: `a bug in Fairway: ${text}; the last good table keeps serving`,
+    object: { kind: "Controller", namespace: "", name: "fairway" },
+    field: "",
+  };
 }

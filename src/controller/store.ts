@@ -1,0 +1,159 @@
+// The objects as they are to be served, and who refers to whom. An update that the API server would have refused does
+// not replace a good version: the store is what stands between a broken edit and the routes that work.
+import { isDeepStrictEqual } from "node:util";
+import type { Diagnostic } from "../ir/diagnostic.ts";
+import { refKey, type ObjectRef } from "../ir/object-ref.ts";
+import { findingDiagnostic, type Finding } from "./finding.ts";
+import { ObjectIndex, serviceOf } from "./object-index.ts";
+import { objectKey, refOf, type IngressObject, type KubeObject, type ObjectKey } from "./objects.ts";
+
+/** What an event means for the routing table. */
+export interface Change {
+  /** The whole translation may come out differently. */
+  readonly routing: boolean;
+  /** Else: only the endpoints of these Services may. */
+  readonly services: readonly ObjectKey[];
+  /** The store's own diagnostics have changed. */
+  readonly diagnostics: boolean;
+}
+
+/** Objects that matter although no Ingress names them; each `namespace/name` or empty. */
+export interface StoreOptions {
+  readonly configMap: string;
+  readonly defaultBackendService: string;
+  readonly defaultSslCertificate: string;
+}
+
+interface Entry {
+  readonly object: KubeObject;
+  /** About `object`, or about the refused update. */
+  readonly findings: readonly Finding[];
+  /** `findings` are about an update that was refused, so that `object` is older than it. */
+  readonly isKept: boolean;
+}
+
+const keptConsequence = "the object's last good version keeps serving";
+
+export class ObjectStore {
+  readonly index = new ObjectIndex();
+  readonly #options: StoreOptions;
+  readonly #entries = new Map<string, Entry>();
+  /** Ingresses by the Services and Secrets they name: `Service/namespace/name`. */
+  readonly #referrers = new Map<string, Set<ObjectKey>>();
+
+  constructor(options: StoreOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Keys of the Ingresses that name a Service or a Secret. */
+  referrersOf(kind: "Service" | "Secret", key: ObjectKey): ReadonlySet<ObjectKey> {
+    return this.#referrers.get(`${kind}/${key}`) ?? new Set();
+  }
+
+  upsert(object: KubeObject, findings: readonly Finding[]): Change {
+    const key = refKey(refOf(object));
+    const old = this.#entries.get(key);
+    const isRefused = findings.some((finding) => finding.isRefusal);
+    const oldIsGood = old !== undefined && (old.isKept || !old.findings.some((finding) => finding.isRefusal));
+    const isKept = isRefused && oldIsGood;
+    const next: Entry = { object: isKept ? old.object : object, findings, isKept };
+    const diagnostics = !isDeepStrictEqual([old?.findings ?? [], old?.isKept ?? false], [findings, isKept]);
+    if (old !== undefined && isDeepStrictEqual(old.object, next.object)) {
+      // The old object stays, since what was parsed of it is remembered by its identity.
+      this.#entries.set(key, { ...next, object: old.object });
+      return { routing: false, services: [], diagnostics };
+    }
+    const before = old === undefined ? [] : this.#remove(old.object);
+    this.#entries.set(key, next);
+    this.#add(next.object);
+    return this.#changeOf(next.object, before, diagnostics);
+  }
+
+  delete(ref: ObjectRef): Change {
+    const key = refKey(ref);
+    const old = this.#entries.get(key);
+    if (old === undefined) return { routing: false, services: [], diagnostics: false };
+    this.#entries.delete(key);
+    return this.#changeOf(old.object, this.#remove(old.object), old.findings.length > 0);
+  }
+
+  diagnostics(): readonly Diagnostic[] {
+    return [...this.#entries.values()].flatMap((entry) =>
+      entry.findings.map((finding) =>
+        entry.isKept && finding.isRefusal
+          ? findingDiagnostic(finding, keptConsequence)
+          : findingDiagnostic(finding),
+      ),
+    );
+  }
+
+  #add(object: KubeObject): void {
+    this.index.add(object);
+    if (object.kind !== "Ingress") return;
+    const ingress = objectKey(object.meta.namespace, object.meta.name);
+    for (const named of namedBy(object)) {
+      const referrers = this.#referrers.get(named);
+      if (referrers === undefined) this.#referrers.set(named, new Set([ingress]));
+      else referrers.add(ingress);
+    }
+  }
+
+  /** The Services whose endpoints the object was part of. */
+  #remove(object: KubeObject): readonly ObjectKey[] {
+    this.index.remove(object);
+    if (object.kind === "EndpointSlice") return [serviceOf(object)];
+    if (object.kind !== "Ingress") return [];
+    const ingress = objectKey(object.meta.namespace, object.meta.name);
+    for (const named of namedBy(object)) {
+      const referrers = this.#referrers.get(named);
+      referrers?.delete(ingress);
+      if (referrers?.size === 0) this.#referrers.delete(named);
+    }
+    return [];
+  }
+
+  /** `before`: the Services that the object's former version belonged to. */
+  #changeOf(object: KubeObject, before: readonly ObjectKey[], diagnostics: boolean): Change {
+    const key = objectKey(object.meta.namespace, object.meta.name);
+    switch (object.kind) {
+      case "Ingress":
+      case "IngressClass":
+        return { routing: true, services: [], diagnostics };
+      case "Service": {
+        const isNamed = this.#isNamed("Service", key, this.#options.defaultBackendService);
+        return { routing: isNamed, services: [key], diagnostics };
+      }
+      case "EndpointSlice":
+        return { routing: false, services: [...new Set([...before, serviceOf(object)])], diagnostics };
+      case "Endpoints":
+        return { routing: false, services: [key], diagnostics };
+      case "Secret": {
+        const isNamed = this.#isNamed("Secret", key, this.#options.defaultSslCertificate);
+        return { routing: isNamed, services: [], diagnostics };
+      }
+      case "ConfigMap":
+        return { routing: key === this.#options.configMap, services: [], diagnostics };
+      case "Namespace":
+        return { routing: false, services: [], diagnostics };
+    }
+  }
+
+  #isNamed(kind: "Service" | "Secret", key: ObjectKey, byOption: string): boolean {
+    return key === byOption || this.#referrers.has(`${kind}/${key}`);
+  }
+}
+
+/** Keys of `#referrers`. */
+function namedBy(ingress: IngressObject): readonly string[] {
+  const { namespace } = ingress.meta;
+  const backends = ingress.rules.flatMap((rule) => rule.paths.map((path) => path.backend));
+  if (ingress.defaultBackend !== null) backends.push(ingress.defaultBackend);
+  return [
+    ...backends.map((backend) => `Service/${objectKey(namespace, backend.service)}`),
+    ...ingress.tls.map((item) => `Secret/${objectKey(namespace, item.secretName)}`),
+  ];
+}
