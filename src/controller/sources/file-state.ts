@@ -1,0 +1,145 @@
+// What one manifest file contributes, and when its losses are believed. Editors truncate before they write, or unlink
+// and create anew: seen at the wrong moment, a file has lost objects that its owner never meant to remove. Additions
+// and changes are believed at once; a loss only when the file has not changed for a while.
+import type { Diagnostic } from "../../ir/diagnostic.ts";
+import { refKey } from "../../ir/object-ref.ts";
+import { isDeepStrictEqual } from "node:util";
+import { findingDiagnostic, type Finding } from "../finding.ts";
+import { refOf, type KubeObject } from "../objects.ts";
+import { parseManifest, type Manifest, type ManifestCache, type ManifestEntry } from "./manifests.ts";
+
+export interface FileEntry {
+  readonly key: string;
+  readonly object: KubeObject;
+  readonly findings: readonly Finding[];
+  readonly line: number;
+  /** Its document. */
+  readonly text: string;
+}
+
+type Entries = ReadonlyMap<string, FileEntry>;
+
+export class FileState {
+  /** Relative to the directory. */
+  readonly path: string;
+  /** Served. */
+  entries: Entries = new Map();
+  /** Served until the loss is believed, unless another file has them. */
+  held: Entries = new Map();
+  diagnostics: readonly Diagnostic[] = [];
+  /** Null: the file is gone; undefined: not known. */
+  #text: string | null | undefined = undefined;
+  #cache: ManifestCache = new Map();
+  /** What `entries` becomes when the loss is believed. */
+  #pending: Entries | null = null;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  get hasPendingLoss(): boolean {
+    return this.#pending !== null;
+  }
+
+  get isEmpty(): boolean {
+    return this.#text === null && this.entries.size === 0 && this.held.size === 0;
+  }
+
+  /** Takes new content; null: the file is gone. False when it is what it was before. */
+  update(text: string | null): boolean {
+    if (text === this.#text) return false;
+    this.#text = text;
+    const manifest = parseManifest(text ?? "", this.path.endsWith(".json"), this.#cache);
+    const served: Entries = new Map([...this.held, ...this.entries]);
+    this.#pending = null;
+    this.held = new Map();
+    if (manifest.problem !== null) {
+      this.entries = served;
+      const consequence =
+        served.size > 0 ? "the last good version of the file keeps serving" : "the file is ignored";
+      const message = `${manifest.problem.message}; ${consequence}`;
+      this.diagnostics = [this.#report("error", "InvalidManifest", manifest.problem.line, message)];
+      return true;
+    }
+    this.#cache = manifest.cache;
+    this.#take(manifest, served, text ?? "");
+    return true;
+  }
+
+  /** The file could not be read: what it contributed stays. */
+  fail(message: string): void {
+    this.#text = undefined;
+    const consequence = this.entries.size > 0 ? "its last good version keeps serving" : "the file is ignored";
+    this.diagnostics = [this.#report("error", "UnreadableManifest", 0, `${message}; ${consequence}`)];
+  }
+
+  /** The file has not changed for long enough: what is missing is meant to be missing. */
+  believeLoss(): void {
+    if (this.#pending === null) return;
+    this.entries = this.#pending;
+    this.held = new Map();
+    this.#pending = null;
+  }
+
+  duplicate(entry: FileEntry, winner: string): Diagnostic {
+    const object = refOf(entry.object);
+    const name = object.namespace === "" ? object.name : `${object.namespace}/${object.name}`;
+    const message = `${object.kind} ${name} is already defined in ${winner}; this one is ignored`;
+    return this.#report("warning", "DuplicateObject", entry.line, message);
+  }
+
+  #take(manifest: Manifest, served: Entries, text: string): void {
+    const diagnostics: Diagnostic[] = [];
+    const fresh = new Map<string, FileEntry>();
+    for (const entry of manifest.entries) {
+      const { object, findings } = entry.decoded;
+      if (object === null) {
+        diagnostics.push(...findings.map((finding) => this.#place(finding, entry)));
+        continue;
+      }
+      const key = refKey(refOf(object));
+      const winner = fresh.get(key);
+      const next: FileEntry = { key, object, findings, line: entry.line, text: entry.text };
+      if (winner === undefined) fresh.set(key, next);
+      else diagnostics.push(this.duplicate(next, `${this.path}, line ${winner.line}`));
+    }
+    this.diagnostics = diagnostics;
+    const cut = this.path.endsWith(".json") ? new Set<string>() : cutEntries(manifest, fresh, served, text);
+    const lost = new Map([...served].filter(([key]) => !fresh.has(key)));
+    this.held = lost;
+    this.entries = new Map(
+      [...fresh].map(([key, entry]) => [key, cut.has(key) ? (served.get(key) ?? entry) : entry]),
+    );
+    this.#pending = lost.size > 0 || cut.size > 0 ? fresh : null;
+  }
+
+  /** Findings about things without a name are about a place in the file. */
+  #place(finding: Finding, entry: ManifestEntry): Diagnostic {
+    const diagnostic = findingDiagnostic(finding);
+    if (finding.object.kind !== "Object")
+      return { ...diagnostic, message: `${diagnostic.message} (${this.path}, line ${entry.line})` };
+    return this.#report(finding.severity, finding.reason, entry.line, diagnostic.message);
+  }
+
+  #report(severity: Diagnostic["severity"], reason: string, line: number, message: string): Diagnostic {
+    const object = { kind: "File", namespace: "", name: this.path };
+    return { severity, reason, message, object, field: line === 0 ? "" : `line ${line}` };
+  }
+}
+
+/**
+ * Objects of the last document that may be half written: the document is a beginning of what it was, or it is shorter
+ * and does not end in a newline.
+ */
+function cutEntries(manifest: Manifest, fresh: Entries, served: Entries, text: string): ReadonlySet<string> {
+  const last = manifest.entries.at(-1)?.text;
+  const cut = new Set<string>();
+  for (const [key, entry] of fresh) {
+    const before = served.get(key);
+    if (entry.text !== last || before === undefined || isDeepStrictEqual(before.object, entry.object))
+      continue;
+    const isShorter = entry.text.length < before.text.length;
+    if (isShorter && (!text.endsWith("\n") || before.text.startsWith(entry.text.trimEnd()))) cut.add(key);
+  }
+  return cut;
+}
