@@ -26,7 +26,7 @@ export function decodeSecret(reader: FieldReader, value: Fields, meta: ObjectMet
       data.set(key, Buffer.from(compact, "base64").toString("utf8"));
     } else {
       reader.refuse(
-        `data.${key}`,
+        `data[${key}]`,
         "InvalidBase64",
         "found text that is not base64, expected base64",
         "the key is left out",

@@ -64,7 +64,7 @@ function join(
   if (route.alternatives.some((each) => each.ingress === canary.ref)) {
     return { reason: "PathConflict", message: `the canary declares ${place} twice` };
   }
-  const upstream = upstreams.use(canary, claim.backend);
+  const upstream = upstreams.use(canary, claim.backend, "requests stay with the primary");
   if (upstream === route.backend.upstream) {
     const message = `${place} already goes to Service ${canary.ref.namespace}/${claim.backend.service}`;
     return { reason: "CanarySameService", message };

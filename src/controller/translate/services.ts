@@ -24,14 +24,14 @@ export class UpstreamSet {
   }
 
   /** The upstream is there even when its Service is not: its requests are answered with 503, not with 404. */
-  use(plan: IngressPlan, backend: IngressBackend): UpstreamId {
+  use(plan: IngressPlan, backend: IngressBackend, otherwise = "requests are answered with 503"): UpstreamId {
     const { namespace } = plan.ref;
     const upstream = this.#add(namespace, backend.service, backend.port);
     // Once for each Ingress; a chart of a hundred paths to one missing Service is one mistake.
     const occasion = `${namespace}/${plan.ref.name} ${upstream}`;
     if (!this.#reported.has(occasion)) {
       this.#reported.add(occasion);
-      this.#check(plan.ref, backend);
+      this.#check(plan.ref, backend, otherwise);
     }
     return upstream;
   }
@@ -66,13 +66,13 @@ export class UpstreamSet {
     return id;
   }
 
-  #check(ingress: ObjectRef, backend: IngressBackend): void {
+  #check(ingress: ObjectRef, backend: IngressBackend, otherwise: string): void {
     const service = this.#context.index.services.get(objectKey(ingress.namespace, backend.service));
     const name = `${ingress.namespace}/${backend.service}`;
     if (service === undefined) {
       this.#context.report("error", ingress, `${backend.field}.service.name`, {
         reason: "ServiceNotFound",
-        message: `Service ${name} does not exist; requests are answered with 503`,
+        message: `Service ${name} does not exist; ${otherwise}`,
       });
       return;
     }
@@ -80,7 +80,7 @@ export class UpstreamSet {
     const ports = service.ports.map(describePort).join(", ");
     this.#context.report("error", ingress, `${backend.field}.service.port`, {
       reason: "ServicePortNotFound",
-      message: `Service ${name} has no port ${quote(backend.port)}, it has ${ports || "none"}; requests are answered with 503`,
+      message: `Service ${name} has no port ${quote(backend.port)}, it has ${ports || "none"}; ${otherwise}`,
     });
   }
 }
