@@ -1,0 +1,82 @@
+// From the words of the command line to typed values: commander reads them, by the definitions in flags.ts.
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { FlagValueError, type AnyFlags, type Flag, type FlagValues } from "./flags.ts";
+import { meaninglessFlags, unsupportedFlags } from "./unsupported-flags.ts";
+
+/** Adds the flags, grouped as in the definitions. */
+export function addFlags(command: Command, flags: AnyFlags): void {
+  for (const flag of Object.values(flags)) command.addOption(optionOf(flag));
+}
+
+/** The values of `flags` that `command` was given, or their defaults. */
+export function flagValues<Flags extends AnyFlags>(command: Command, flags: Flags): FlagValues<Flags> {
+  const given = command.opts();
+  return Object.fromEntries(
+    // Every value came out of the parser of its own flag, or is its default.
+    Object.entries(flags).map(([key, flag]) => [key, given[attributeOf(flag)]]),
+  ) as FlagValues<Flags>;
+}
+
+/**
+ * Boolean flags take no separate value, as in ingress-nginx: `--flag` is `--flag=true`, and what follows is another
+ * word. Also ends the program for flags that only ingress-nginx has, through `fail`.
+ */
+export function normalizeWords(
+  words: readonly string[],
+  flags: AnyFlags,
+  fail: (message: string) => never,
+): string[] {
+  const booleans = new Set<string>();
+  for (const { name, type } of Object.values(flags)) if (type.placeholder === "") booleans.add(name);
+  const end = words.includes("--") ? words.indexOf("--") : words.length;
+  return words.map((word, index) => {
+    const match = index < end ? /^--?([A-Za-z][\w-]*)(=.*)?$/s.exec(word) : null;
+    if (match === null) return word;
+    const [, name = "", value] = match;
+    refuseForeign(name.replaceAll("_", "-"), fail);
+    return value === undefined && word.startsWith("--") && booleans.has(name) ? `${word}=true` : word;
+  });
+}
+
+function refuseForeign(name: string, fail: (message: string) => never): void {
+  if (unsupportedFlags.includes(name)) {
+    fail(`--${name} is a flag of ingress-nginx that Fairway does not support yet`);
+  }
+  const why = meaninglessFlags.get(name);
+  if (why !== undefined) {
+    fail(`--${name} is a flag of ingress-nginx that has no meaning for Fairway (${why}); leave it out`);
+  }
+}
+
+function optionOf(flag: Flag<unknown>): Option {
+  const { name, type, description, group } = flag;
+  // A boolean has its value by then; the brackets only make the help show it as one that may be left out.
+  const value = type.placeholder === "" ? "[=true|false]" : type.placeholder;
+  return new Option(`--${name} ${value}`, description)
+    .default(flag.default, defaultText(flag))
+    .helpGroup(`${group}:`)
+    .argParser((text: string, previous: unknown) => {
+      const parsed = parse(flag, text);
+      const isFirst = previous === flag.default;
+      return type.isRepeatable && !isFirst ? [...(previous as unknown[]), ...(parsed as unknown[])] : parsed;
+    });
+}
+
+function parse(flag: Flag<unknown>, text: string): unknown {
+  try {
+    return flag.type.parse(text);
+  } catch (cause) {
+    if (cause instanceof FlagValueError) throw new InvalidArgumentError(`${cause.message}.`);
+    throw cause;
+  }
+}
+
+/** For the help and the documentation. */
+export function defaultText(flag: Flag<unknown>): string {
+  return flag.defaultText ?? String(flag.default);
+}
+
+/** Where commander keeps the value. */
+function attributeOf(flag: Flag<unknown>): string {
+  return flag.name.replaceAll(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}

@@ -1,0 +1,90 @@
+// The commands of `fairway` and what they take. What they do is loaded when they are called.
+import { Command, Option } from "commander";
+import { addFlags, flagValues, normalizeWords } from "./arguments.ts";
+import { controllerFlags, demoFlags, operationFlags, translateFlags } from "./flags.ts";
+import { packageVersion } from "./version.ts";
+
+export type TranslateOutput = "text" | "json";
+
+/** `words` are those to be parsed instead of the given ones. */
+export function makeProgram(given: readonly string[]): { program: Command; words: string[] } {
+  const program = new Command("fairway")
+    .description("Layer-7 ingress controller and load balancer for Kubernetes.")
+    .version(packageVersion(), "--version", "Print the version.")
+    .helpOption("-h, --help", "Print this text.")
+    .helpCommand("help [command]", "Print the text of a command.")
+    .configureHelp({ sortOptions: false, showGlobalOptions: false })
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "fairway: ")) })
+    .addHelpText("after", "\nTry: fairway demo");
+  program.addCommand(controllerCommand(program));
+  program.addCommand(translateCommand(program));
+  program.addCommand(demoCommand(program));
+  const all = { ...controllerFlags, ...demoFlags, ...translateFlags, ...operationFlags };
+  return { program, words: normalizeWords(given, all, (message) => program.error(`error: ${message}`)) };
+}
+
+/** A command that looks and fails like the program it belongs to. */
+function subcommand(program: Command, name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .copyInheritedSettings(program)
+    .helpOption("-h, --help", "Print this text.");
+}
+
+function controllerCommand(program: Command): Command {
+  const command = subcommand(
+    program,
+    "controller",
+    "Serve a directory of manifests and watch it for changes.",
+  );
+  addFlags(command, controllerFlags);
+  command.addHelpText(
+    "after",
+    "\nExample: fairway controller --manifests ./manifests --http-port 8080 --https-port 8443",
+  );
+  return command.action(async () => {
+    const values = flagValues(command, controllerFlags);
+    if (values.manifests.length === 0) {
+      command.error(
+        "error: --manifests is missing: name the directory to serve; reading from the Kubernetes API is not there yet",
+      );
+    }
+    const { runController } = await import("./controller-command.ts");
+    await runController(values, flagValues(command, translateFlags));
+  });
+}
+
+function translateCommand(program: Command): Command {
+  const command = subcommand(
+    program,
+    "translate",
+    "Print the routing table that manifests make, and what is wrong with them. Ends with 1 when there are errors.",
+  );
+  command.argument("<directory...>", "Directories of manifests.");
+  command.addOption(
+    new Option("--output <format>", "text, or json: the routing IR and the diagnostics.")
+      .choices(["text", "json"])
+      .default("text", "text")
+      .helpGroup("Output:"),
+  );
+  addFlags(command, translateFlags);
+  return command.action(async (directories: string[]) => {
+    const { runTranslate } = await import("./translate-command.ts");
+    // Commander has checked it against the choices.
+    const output = command.opts()["output"] as TranslateOutput;
+    process.exitCode = await runTranslate(directories, flagValues(command, translateFlags), output);
+  });
+}
+
+function demoCommand(program: Command): Command {
+  const command = subcommand(
+    program,
+    "demo",
+    "Serve the manifests in deploy/demo, with small backends of its own, on loopback.",
+  );
+  addFlags(command, demoFlags);
+  return command.action(async () => {
+    const { runDemo } = await import("./demo.ts");
+    await runDemo(flagValues(command, demoFlags));
+  });
+}

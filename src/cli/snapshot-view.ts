@@ -1,0 +1,124 @@
+// The proxy's compiled table as the admin port and `fairway translate` show it.
+import { X509Certificate } from "node:crypto";
+import type {
+  AlternativeView,
+  CertificateView,
+  EndpointView,
+  HostView,
+  RouteView,
+  TableView,
+  UpstreamView,
+} from "../admin/table-view.ts";
+import type { ObjectRef } from "../ir/object-ref.ts";
+import type { EndpointsIr } from "../ir/routing.ts";
+import type { CompiledAlternative, CompiledRoute, Snapshot, VirtualHost } from "../proxy/routing/snapshot.ts";
+import { endpointKey, type HealthReport } from "../proxy/upstream/health.ts";
+import type { KeyPair } from "./default-certificate.ts";
+
+export interface ViewContext {
+  /** Of endpoints in use. Null: nothing runs, and no health is shown. */
+  readonly health: readonly HealthReport[] | null;
+  /** Beside those of the table. */
+  readonly problems: readonly string[];
+  /** Null: not made. */
+  readonly selfSigned: KeyPair | null;
+}
+
+export function viewSnapshot(snapshot: Snapshot, context: ViewContext): TableView {
+  const { table } = snapshot;
+  const { exactHosts, wildcardHosts, catchAll } = table;
+  const health = context.health && new Map(context.health.map((report) => [report.key, report]));
+  return {
+    generation: snapshot.generation,
+    hosts: [...exactHosts.values(), ...wildcardHosts.values(), catchAll].map((host) =>
+      viewHost(host, snapshot),
+    ),
+    upstreams: table.upstreams.map(({ id }, index) => viewUpstream(id, snapshot.endpoints[index], health)),
+    certificates: viewCertificates(snapshot, context.selfSigned),
+    defaultBackend: upstreamId(snapshot, table.defaultBackend),
+    problems: [...table.problems, ...context.problems],
+  };
+}
+
+function viewHost({ host, isTls, certificates, routes }: VirtualHost, snapshot: Snapshot): HostView {
+  return {
+    host,
+    isTls,
+    certificates: certificates.map(({ secret }) => shortRef(secret)),
+    routes: routes.map((route) => viewRoute(route, snapshot)),
+  };
+}
+
+function viewRoute(route: CompiledRoute, snapshot: Snapshot): RouteView {
+  return {
+    pathType: route.pathType,
+    path: route.path,
+    ingress: route.ingress === null ? null : shortRef(route.ingress),
+    upstream: upstreamId(snapshot, route.upstream),
+    alternatives: route.alternatives.map((alternative) => viewAlternative(alternative, snapshot)),
+    filters: route.filters.map(({ feature }) => feature),
+    denied: route.denied,
+  };
+}
+
+function viewAlternative(
+  { upstream, ingress, selector }: CompiledAlternative,
+  snapshot: Snapshot,
+): AlternativeView {
+  return {
+    upstream: upstreamId(snapshot, upstream) ?? "",
+    ingress: shortRef(ingress),
+    rules: selector.rules.flatMap((rule) => (rule === null ? [] : [rule.description])),
+    share: selector.share,
+  };
+}
+
+function viewUpstream(
+  id: string,
+  endpoints: EndpointsIr | undefined,
+  health: ReadonlyMap<string, HealthReport> | null,
+): UpstreamView {
+  const { dns = null, addresses = [] } = endpoints ?? {};
+  return {
+    id,
+    dns: dns === null ? null : `${dns.hostname}:${dns.port}`,
+    endpoints: addresses.map(({ address, port, weight }): EndpointView => {
+      const key = endpointKey(address, port);
+      const report = health?.get(key);
+      return {
+        address: key,
+        weight,
+        state: report?.state ?? (health === null ? "" : "unused"),
+        reason: report?.reason ?? "",
+      };
+    }),
+  };
+}
+
+function viewCertificates({ table }: Snapshot, selfSigned: KeyPair | null): CertificateView[] {
+  const { certificates, defaultCertificate } = table;
+  const views = [...certificates.values()].map(
+    ({ id, secret, names, keyType, notAfter }): CertificateView => ({
+      secret: shortRef(secret),
+      names,
+      keyType,
+      notAfter,
+      isDefault: id === defaultCertificate?.id,
+    }),
+  );
+  if (defaultCertificate !== null || selfSigned === null) return views;
+  const { subjectAltName = "", validToDate } = new X509Certificate(selfSigned.chain);
+  const names = subjectAltName.split(", ").map((name) => name.replace(/^DNS:/, ""));
+  return [
+    ...views,
+    { secret: null, names, keyType: "rsa", notAfter: validToDate.toISOString(), isDefault: true },
+  ];
+}
+
+function upstreamId({ table }: Snapshot, index: number): string | null {
+  return table.upstreams[index]?.id ?? null;
+}
+
+function shortRef({ namespace, name }: ObjectRef): string {
+  return `${namespace}/${name}`;
+}
