@@ -10,7 +10,7 @@ export function decodeIngressClass(reader: FieldReader, value: Fields, meta: Obj
 }
 
 export function decodeConfigMap(reader: FieldReader, value: Fields, meta: ObjectMeta): ConfigMapObject {
-  return { kind: "ConfigMap", meta, data: reader.map(value["data"], "data") };
+  return { kind: "ConfigMap", meta, data: reader.map(value["data"], "data", (key) => `data.${key}`) };
 }
 
 export function decodeSecret(reader: FieldReader, value: Fields, meta: ObjectMeta): SecretObject {
@@ -19,7 +19,7 @@ export function decodeSecret(reader: FieldReader, value: Fields, meta: ObjectMet
   if (value["type"] === "helm.sh/release.v1") return { kind: "Secret", meta, data };
   const encoded = reader.fields(value["data"], "data", "the Secret is empty") ?? {};
   for (const [key, item] of Object.entries(encoded)) {
-    const text = reader.text(item, `data.${key}`, "the key is left out");
+    const text = reader.text(item, `data[${key}]`, "the key is left out");
     if (text === null) continue;
     const compact = text.replaceAll(/\s/g, "");
     if (/^[A-Za-z0-9+/]*={0,2}$/.test(compact) && compact.length % 4 === 0) {
@@ -35,7 +35,7 @@ export function decodeSecret(reader: FieldReader, value: Fields, meta: ObjectMet
   }
   const plain = reader.fields(value["stringData"], "stringData", "it is left out") ?? {};
   for (const [key, item] of Object.entries(plain)) {
-    const text = reader.text(item, `stringData.${key}`, "the key is left out");
+    const text = reader.text(item, `stringData[${key}]`, "the key is left out");
     if (text !== null) data.set(key, text);
   }
   return { kind: "Secret", meta, data };

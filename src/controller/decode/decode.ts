@@ -97,7 +97,7 @@ function decodeMeta(reader: FieldReader, kind: string, value: Fields): ObjectMet
     name,
     createdAt: decodeInstant(reader, metadata["creationTimestamp"]),
     labels: reader.map(metadata["labels"], "metadata.labels"),
-    annotations: reader.map(metadata["annotations"], "metadata.annotations"),
+    annotations: reader.map(metadata["annotations"], "metadata.annotations", (key) => key),
   };
 }
 

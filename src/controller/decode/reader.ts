@@ -118,7 +118,11 @@ export class FieldReader {
    * Strings by key. A number or a boolean without quotes is refused by the API server; without one it is read as its
    * text, since dropping it could drop the annotation that protects a route.
    */
-  map(value: unknown, field: string): ReadonlyMap<string, string> {
+  map(
+    value: unknown,
+    field: string,
+    fieldOf: (key: string) => string = (key) => `${field}[${key}]`,
+  ): ReadonlyMap<string, string> {
     const fields = this.fields(value, field, "it is left out");
     const result = new Map<string, string>();
     for (const [key, item] of Object.entries(fields ?? {})) {
@@ -129,7 +133,7 @@ export class FieldReader {
       const text = plainText(item);
       if (item !== null) {
         const consequence = `it is read as ${quote(text)}`;
-        this.unexpected(`${field}.${key}`, item, this.#stringExpectation(item), consequence);
+        this.unexpected(fieldOf(key), item, this.#stringExpectation(item), consequence);
       }
       result.set(key, text);
     }

@@ -43,8 +43,11 @@ export class TlsTranslator {
   translateDefault(): CertificateId | null {
     const key = this.#context.options.defaultSslCertificate;
     if (key === "") return null;
-    if (this.#context.index.secrets.has(key))
-      return this.#load(key, "the self-signed certificate serves")?.id ?? null;
+    if (this.#context.index.secrets.has(key)) {
+      const certificate = this.#load(key, "the self-signed certificate serves");
+      if (certificate !== null) this.#use(certificate);
+      return certificate?.id ?? null;
+    }
     this.#context.report("error", keyRef("Secret", key), "", {
       reason: "SecretNotFound",
       message:
@@ -91,7 +94,11 @@ export class TlsTranslator {
     }
     if (!isListed) certificates.push(...this.#forUnlistedHost(first, draft.host));
     const ids = new Map<string, CertificateId>();
-    for (const { keyType, id } of certificates) if (!ids.has(keyType)) ids.set(keyType, id);
+    for (const certificate of certificates) {
+      if (ids.has(certificate.keyType)) continue;
+      ids.set(certificate.keyType, certificate.id);
+      this.#use(certificate);
+    }
     return { isTls: true, certificates: [...ids.values()].sort(compareText) };
   }
 
@@ -119,10 +126,16 @@ export class TlsTranslator {
     return [];
   }
 
+  #use(certificate: CertificateIr): void {
+    const { namespace, name } = certificate.secret;
+    this.#inUse.set(objectKey(namespace, name), certificate);
+  }
+
   #secretOf(plan: IngressPlan, item: IngressTls): CertificateIr | null {
     if (item.secretName === "") return null;
     const key = objectKey(plan.ref.namespace, item.secretName);
-    if (this.#context.index.secrets.has(key)) return this.#load(key, "the default certificate serves");
+    if (this.#context.index.secrets.has(key))
+      return this.#load(key, "its hosts get the default certificate unless they have another");
     const occasion = `${plan.ref.name} ${key}`;
     if (this.#reported.has(occasion)) return null;
     this.#reported.add(occasion);
@@ -139,7 +152,6 @@ export class TlsTranslator {
     if (secret === undefined) return null;
     const { certificate, problem } = certificateOf(secret);
     const usable = certificate ?? this.#context.options.lastGoodCertificates.get(key) ?? null;
-    if (usable !== null) this.#inUse.set(key, usable);
     if (problem === null || this.#reported.has(key)) return usable;
     this.#reported.add(key);
     const consequence = usable === null ? otherwise : "its last good certificate keeps serving";
