@@ -2,7 +2,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { freePort, startProgram, stop, type Child } from "./children.ts";
-import { INGRESS_CLASS } from "./manifests.ts";
 
 /** This checkout, unless the environment names another: that is how two versions are compared. */
 const PROGRAM = process.env["FAIRWAY_BIN"] ?? fileURLToPath(new URL("../bin/fairway", import.meta.url));
@@ -27,7 +26,8 @@ export async function startFairway(directory: string): Promise<Fairway> {
       `--http-port=${httpPort}`,
       `--https-port=${httpsPort}`,
       `--healthz-port=${adminPort}`,
-      `--ingress-class=${INGRESS_CLASS}`,
+      "--bind-address=127.0.0.1",
+      "--healthz-host=127.0.0.1",
       "--allow-loopback-upstreams",
     ]);
     try {

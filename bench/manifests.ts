@@ -5,7 +5,7 @@ export type Manifest = Readonly<Record<string, unknown>>;
 
 const CREATED = "2026-01-01T00:00:00Z";
 const NAMESPACE = "bench";
-export const INGRESS_CLASS = "bench";
+const INGRESS_CLASS = "bench";
 
 function metadata(name: string, extra: Record<string, unknown> = {}): Record<string, unknown> {
   return { name, namespace: NAMESPACE, creationTimestamp: CREATED, ...extra };
