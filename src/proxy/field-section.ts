@@ -91,56 +91,70 @@ for (let code = 0; code < 256; code += 1) {
   if (/[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(char)) tokenLower[code] = char.toLowerCase().charCodeAt(0);
 }
 
-/** Hash of a lower-cased name; the same steps are taken by `readFieldName`. */
+/** One step of the hash of a name; starts at 0, takes lower-case codes. */
+export function mixNameHash(hash: number, lower: number): number {
+  return Math.imul(hash, 33) ^ lower;
+}
+
 function hashName(name: string): number {
-  let hash = name.length;
-  for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash, 33) ^ name.charCodeAt(i);
+  let hash = 0;
+  for (let i = 0; i < name.length; i += 1) hash = mixNameHash(hash, name.charCodeAt(i));
   return hash;
 }
 
 const slotCount = 1024;
-const slotNames: string[] = Array.from<string>({ length: slotCount }).fill("");
+const noName = new Uint8Array(0);
+const slotNames: Uint8Array[] = Array.from({ length: slotCount }, () => noName);
 const slotIds = new Uint8Array(slotCount);
 for (const [name, id] of names) {
   let slot = hashName(name) & (slotCount - 1);
   while (slotIds[slot] !== 0) slot = (slot + 1) & (slotCount - 1);
-  slotNames[slot] = name;
+  slotNames[slot] = Buffer.from(name, "latin1");
   slotIds[slot] = id;
 }
 
-/**
- * Checks that `text[start, end)` is a token and returns its id; -1 when it is not one.
- * One pass over the characters: validity, lower case and hash together.
- */
+const xAccel = Buffer.from("x-accel-", "latin1");
+const sslClient = Buffer.from("ssl-client-", "latin1");
+
+/** Checks that `text[start, end)` is a token and returns its id; -1 when it is not one. */
 export function readFieldName(text: string, start: number, end: number): number {
   if (end <= start) return -1;
-  let hash = end - start;
-  let hasUnderscore = false;
+  let hash = 0;
   for (let i = start; i < end; i += 1) {
     const lower = tokenLower[text.charCodeAt(i)] ?? 0;
     if (lower === 0) return -1;
-    if (lower === 95) hasUnderscore = true;
-    hash = Math.imul(hash, 33) ^ lower;
+    hash = mixNameHash(hash, lower);
   }
+  return findFieldId(Buffer.from(text.slice(start, end), "latin1"), 0, end - start, hash);
+}
+
+/** The id of the token in `bytes[start, end)`, for a caller that has hashed it while checking it. */
+export function findFieldId(bytes: Uint8Array, start: number, end: number, hash: number): number {
   let slot = hash & (slotCount - 1);
   for (;;) {
     const id = slotIds[slot] ?? 0;
     if (id === 0) break;
-    if (equalsLower(text, start, end, slotNames[slot] ?? "")) return id;
+    const name = slotNames[slot] ?? noName;
+    if (name.length === end - start && startsWithBytes(bytes, start, name)) return id;
     slot = (slot + 1) & (slotCount - 1);
   }
-  if (hasUnderscore) return FieldId.Underscore;
-  if (end - start > 8 && startsWithLower(text, start, "x-accel-")) return FieldId.XAccel;
-  if (end - start > 11 && startsWithLower(text, start, "ssl-client-")) return FieldId.SslClient;
+  for (let i = start; i < end; i += 1) if (bytes[i] === 95) return FieldId.Underscore;
+  if (end - start > xAccel.length && startsWithBytes(bytes, start, xAccel)) return FieldId.XAccel;
+  if (end - start > sslClient.length && startsWithBytes(bytes, start, sslClient)) return FieldId.SslClient;
   return FieldId.Other;
+}
+
+/** `lower` is not longer than what `bytes` holds from `start` on. */
+function startsWithBytes(bytes: Uint8Array, start: number, lower: Uint8Array): boolean {
+  for (let i = 0; i < lower.length; i += 1) {
+    if (tokenLower[bytes[start + i] ?? 0] !== lower[i]) return false;
+  }
+  return true;
 }
 
 /** `text[start, end)`, lower-cased, equals `lower`. */
 export function equalsLower(text: string, start: number, end: number, lower: string): boolean {
-  return end - start === lower.length && startsWithLower(text, start, lower);
-}
-
-function startsWithLower(text: string, start: number, lower: string): boolean {
+  if (end - start !== lower.length) return false;
   for (let i = 0; i < lower.length; i += 1) {
     if (tokenLower[text.charCodeAt(start + i)] !== lower.charCodeAt(i)) return false;
   }

@@ -2,7 +2,7 @@
 // out, no sockets. However the bytes are cut into reads, the same steps come out: lines are judged one at a time, in
 // order, and every check of a line that is still incomplete is one that the complete line would fail as well.
 import type { ErrorCode } from "../errors.ts";
-import { FieldSection, readFieldName } from "../field-section.ts";
+import { FieldSection, findFieldId, mixNameHash, tokenLower } from "../field-section.ts";
 import type { ProxyLimits } from "../limits.ts";
 import { assert } from "../../util/assert.ts";
 
@@ -23,14 +23,16 @@ export type Step = (typeof Step)[keyof typeof Step];
 
 const CR = 13;
 const LF = 10;
+const COLON = 58;
 /** Enough for most heads; a larger one is read in a second go. */
 const firstSliceBytes = 4096;
 const moreLines = -1;
 const badLine = -2;
 
-/** Control bytes other than HTAB, CR and LF, and a CR that no LF follows. */
-const suspiciousText = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]/;
-const controlInLine = /[\0-\x08\x0a-\x1f\x7f]/;
+/** By byte: 1 for what a line may hold: everything but control bytes, HTAB excepted (RFC 9110, 5.5). */
+const lineBytes = new Uint8Array(256).fill(1, 32);
+lineBytes[9] = 1;
+lineBytes[127] = 0;
 
 export abstract class HeadReader {
   readonly fields = new FieldSection();
@@ -82,7 +84,7 @@ export abstract class HeadReader {
       sliceEnd = Math.min(end, start + this.limits.headMaxBytes + 4);
       text = buffer.toString("latin1", start, sliceEnd);
     }
-    const headEnd = this.#readLines(text);
+    const headEnd = this.#readLines(text, buffer, start);
     if (headEnd === badLine) return Step.Error;
     if (headEnd === moreLines) {
       this.#append(buffer, start, end);
@@ -97,7 +99,8 @@ export abstract class HeadReader {
   #readCarried(buffer: Buffer, start: number, end: number): Step {
     const before = this.#carryLength;
     const carry = this.#append(buffer, start, end);
-    if (carry.subarray(before, this.#carryLength).indexOf(LF) < 0) {
+    const lf = carry.indexOf(LF, before);
+    if (lf < 0 || lf >= this.#carryLength) {
       const isFirst = !this.#isStartLineRead && this.#lineStart < this.#carryLength;
       const isBadStart = isFirst && !this.#mayBegin(carry[this.#lineStart] ?? 0);
       const error = isBadStart ? "requestLineInvalid" : this.#checkPartialLine(this.#carryLength);
@@ -106,7 +109,7 @@ export abstract class HeadReader {
       return Step.More;
     }
     const text = carry.toString("latin1", 0, this.#carryLength);
-    const headEnd = this.#readLines(text);
+    const headEnd = this.#readLines(text, carry, 0);
     if (headEnd === badLine) return Step.Error;
     this.position = end;
     if (headEnd === moreLines) return Step.More;
@@ -131,12 +134,14 @@ export abstract class HeadReader {
     return carry;
   }
 
-  /** Reads the complete lines of `text`, which starts at the head's first byte. Returns the end of the head. */
-  #readLines(text: string): number {
+  /**
+   * Reads the complete lines of `text`, which starts at the head's first byte. Returns the end of the head.
+   * `bytes` holds the same from `base` on: looking at a byte costs 0.6 ns, at a character of the text 1.6 ns.
+   */
+  #readLines(text: string, bytes: Buffer, base: number): number {
     let pos = this.#lineStart;
-    const isSuspicious = suspiciousText.test(pos === 0 ? text : text.slice(pos));
     for (;;) {
-      if (!this.#isStartLineRead && pos < text.length && !this.#mayBegin(text.charCodeAt(pos))) {
+      if (!this.#isStartLineRead && pos < text.length && !this.#mayBegin(bytes[base + pos] ?? 0)) {
         return this.#bad("requestLineInvalid");
       }
       const lf = text.indexOf("\n", pos);
@@ -148,36 +153,47 @@ export abstract class HeadReader {
       const lineEnd = lf - 1;
       const lengthError = this.#checkLineLength(lineEnd - pos, lf + 1);
       if (lengthError !== null) return this.#bad(lengthError);
-      if (lf === pos || text.charCodeAt(lineEnd) !== CR) return this.#bad(this.#lineError());
-      if (isSuspicious && controlInLine.test(text.slice(pos, lineEnd))) return this.#bad(this.#lineError());
-      if (lineEnd > pos) {
-        const error = this.#readLine(text, pos, lineEnd, lf + 1);
-        if (error !== null) return this.#bad(error);
-      } else if (this.#isStartLineRead) {
-        return lf + 1;
-      } else {
+      if (lf === pos || bytes[base + lineEnd] !== CR) return this.#bad(this.#lineError());
+      if (lineEnd === pos) {
+        if (this.#isStartLineRead) return lf + 1;
         this.#hasSkippedLine = true;
+      } else {
+        const error = this.#isStartLineRead
+          ? this.#readField(text, bytes, base, pos, lineEnd)
+          : this.#readFirst(text, bytes, base, pos, lineEnd);
+        if (error !== null) return this.#bad(error);
       }
       pos = lf + 1;
     }
   }
 
-  #readLine(text: string, start: number, end: number, lineEnd: number): ErrorCode | null {
-    if (!this.#isStartLineRead) {
-      this.#isStartLineRead = true;
-      return this.readStartLine(text, start, end);
-    }
+  #readFirst(text: string, bytes: Buffer, base: number, start: number, end: number): ErrorCode | null {
+    if (endOfLineBytes(bytes, base + start) !== base + end) return "requestLineInvalid";
+    this.#isStartLineRead = true;
+    return this.readStartLine(text, start, end);
+  }
+
+  /** The CR at `end` is neither a token character nor one that a line may hold: it stops every scan. */
+  #readField(text: string, bytes: Buffer, base: number, start: number, end: number): ErrorCode | null {
     if (this.fields.count >= this.limits.fieldsMax) return "tooManyFields";
+    let at = base + start;
+    let hash = 0;
     // A folded line begins with white space, which is no token character (RFC 9112, 5.2).
-    const colon = text.indexOf(":", start);
-    if (colon < 0 || colon >= end) return "fieldInvalid";
-    const id = readFieldName(text, start, colon);
-    if (id < 0) return "fieldInvalid";
-    let valueStart = colon + 1;
-    while (valueStart < end && isBlank(text.charCodeAt(valueStart))) valueStart += 1;
+    for (;;) {
+      const lower = tokenLower[bytes[at] ?? 0] ?? 0;
+      if (lower === 0) break;
+      hash = mixNameHash(hash, lower);
+      at += 1;
+    }
+    const nameEnd = at - base;
+    if (bytes[at] !== COLON || nameEnd === start) return "fieldInvalid";
+    if (endOfLineBytes(bytes, at) !== base + end) return "fieldInvalid";
+    let valueStart = nameEnd + 1;
+    while (valueStart < end && isBlank(bytes[base + valueStart] ?? 0)) valueStart += 1;
     let valueEnd = end;
-    while (valueEnd > valueStart && isBlank(text.charCodeAt(valueEnd - 1))) valueEnd -= 1;
-    this.fields.add(id, start, colon, valueStart, valueEnd, lineEnd);
+    while (valueEnd > valueStart && isBlank(bytes[base + valueEnd - 1] ?? 0)) valueEnd -= 1;
+    const id = findFieldId(bytes, base + start, at, hash);
+    this.fields.add(id, start, nameEnd, valueStart, valueEnd, end + 2);
     return id === 0 ? null : this.readKnownField(id, text, valueStart, valueEnd);
   }
 
@@ -211,6 +227,13 @@ export abstract class HeadReader {
     this.error = error;
     return Step.Error;
   }
+}
+
+/** Offset of the first byte that a line may not hold. */
+function endOfLineBytes(bytes: Buffer, start: number): number {
+  let at = start;
+  while (lineBytes[bytes[at] ?? 0] === 1) at += 1;
+  return at;
 }
 
 function isBlank(code: number): boolean {

@@ -1,12 +1,13 @@
 // Reads HTTP/1.1 and HTTP/1.0 requests (RFC 9112). Whatever two parsers could read differently is refused.
 import type { ErrorCode } from "../errors.ts";
-import { FieldId, tokenLower } from "../field-section.ts";
+import { equalsLower, FieldId, tokenLower } from "../field-section.ts";
 import type { ProxyLimits } from "../limits.ts";
 import { ContentReader, Framing } from "./content-reader.ts";
 import { readConnectionOptions, readContentLength, readTransferEncoding } from "./framing-fields.ts";
 import { HeadReader, Step } from "./head-reader.ts";
 
 const SP = 32;
+const DOT = 46;
 
 export class RequestParser extends HeadReader {
   method = "";
@@ -15,7 +16,7 @@ export class RequestParser extends HeadReader {
   /** The minor version: 0 or 1; the major one is always 1. */
   minorVersion = 1;
   framing: Framing = Framing.None;
-  /** -1 unless `framing` is `Length`. */
+  /** The value of Content-Length, zero included; -1: none. */
   contentLength = -1;
   /** The value of Host; empty when an HTTP/1.0 request has none. */
   hostField = "";
@@ -90,11 +91,8 @@ export class RequestParser extends HeadReader {
     const targetStart = pos + 1;
     const targetEnd = end - 9;
     if (targetEnd <= targetStart || text.charCodeAt(targetEnd) !== SP) return "requestLineInvalid";
-    const version = text.slice(targetEnd + 1, end);
-    if (version === "HTTP/1.1") this.minorVersion = 1;
-    else if (version === "HTTP/1.0") this.minorVersion = 0;
-    else if (/^HTTP\/1\.\d$/.test(version)) this.minorVersion = 1;
-    else return /^HTTP\/\d\.\d$/.test(version) ? "versionUnsupported" : "requestLineInvalid";
+    const version = this.#readVersion(text, targetEnd + 1);
+    if (version !== null) return version;
     for (let i = targetStart; i < targetEnd; i += 1) {
       const code = text.charCodeAt(i);
       // A blank, a control byte, or `#`: a fragment is not part of a request target.
@@ -103,6 +101,16 @@ export class RequestParser extends HeadReader {
     }
     this.target = text.slice(targetStart, targetEnd);
     return this.#checkTarget(text.charCodeAt(targetStart));
+  }
+
+  /** Any `HTTP/1.d` but 1.0 is read as 1.1 (RFC 9110, 2.5). */
+  #readVersion(text: string, start: number): ErrorCode | null {
+    if (!text.startsWith("HTTP/", start) || text.charCodeAt(start + 6) !== DOT) return "requestLineInvalid";
+    const major = text.charCodeAt(start + 5) - 48;
+    const minor = text.charCodeAt(start + 7) - 48;
+    if (major < 0 || major > 9 || minor < 0 || minor > 9) return "requestLineInvalid";
+    this.minorVersion = minor === 0 ? 0 : 1;
+    return major === 1 ? null : "versionUnsupported";
   }
 
   /** Which forms of target go with which methods (RFC 9112, 3.2). */
@@ -131,7 +139,7 @@ export class RequestParser extends HeadReader {
         this.#hasTransferEncoding = true;
         return readTransferEncoding(text, start, end);
       case FieldId.Connection:
-        this.#readConnection(text.slice(start, end));
+        this.#readConnection(text, start, end);
         return null;
       case FieldId.Upgrade:
         this.hasUpgrade = true;
@@ -145,8 +153,13 @@ export class RequestParser extends HeadReader {
     }
   }
 
-  #readConnection(value: string): void {
-    for (const option of readConnectionOptions(value)) {
+  #readConnection(text: string, start: number, end: number): void {
+    // Nearly every message with the field has just this one option.
+    if (equalsLower(text, start, end, "keep-alive")) {
+      this.#hasKeepAlive = true;
+      return;
+    }
+    for (const option of readConnectionOptions(text.slice(start, end))) {
       if (option === "close") this.#hasClose = true;
       else if (option === "keep-alive") this.#hasKeepAlive = true;
       else if (option === "upgrade") this.#hasUpgradeOption = true;

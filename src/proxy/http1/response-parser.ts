@@ -1,7 +1,7 @@
 // Reads HTTP/1.1 and HTTP/1.0 responses from endpoints, as strictly as requests: a response that two parsers could
 // read differently is how one client gets another's answer.
 import type { ErrorCode } from "../errors.ts";
-import { FieldId } from "../field-section.ts";
+import { equalsLower, FieldId } from "../field-section.ts";
 import type { ProxyLimits } from "../limits.ts";
 import { ContentReader, Framing } from "./content-reader.ts";
 import { readConnectionOptions, readContentLength, readTransferEncoding } from "./framing-fields.ts";
@@ -122,7 +122,7 @@ export class ResponseParser extends HeadReader {
         this.#hasTransferEncoding = true;
         return null;
       case FieldId.Connection:
-        this.#readConnection(text.slice(start, end));
+        this.#readConnection(text, start, end);
         return null;
       case FieldId.Upgrade:
         this.hasUpgrade = true;
@@ -137,8 +137,13 @@ export class ResponseParser extends HeadReader {
     }
   }
 
-  #readConnection(value: string): void {
-    for (const option of readConnectionOptions(value)) {
+  #readConnection(text: string, start: number, end: number): void {
+    // Nearly every message with the field has just this one option.
+    if (equalsLower(text, start, end, "keep-alive")) {
+      this.#hasKeepAlive = true;
+      return;
+    }
+    for (const option of readConnectionOptions(text.slice(start, end))) {
       if (option === "close") this.#hasClose = true;
       else if (option === "keep-alive") this.#hasKeepAlive = true;
       else if (option !== "upgrade") (this.connectionNames ??= []).push(option);
