@@ -1,5 +1,6 @@
 // From the words of the command line to typed values: commander reads them, by the definitions in flags.ts.
 import { InvalidArgumentError, Option, type Command } from "commander";
+import { nearestName } from "../controller/suggest.ts";
 import { FlagValueError, type AnyFlags, type Flag, type FlagValues } from "./flags.ts";
 import { meaninglessFlags, unsupportedFlags } from "./unsupported-flags.ts";
 
@@ -17,35 +18,41 @@ export function flagValues<Flags extends AnyFlags>(command: Command, flags: Flag
   ) as FlagValues<Flags>;
 }
 
+/** Flags beside those of flags.ts, that commander or a command takes itself. */
+const otherFlags = ["help", "h", "version", "output"];
+
 /**
  * Boolean flags take no separate value, as in ingress-nginx: `--flag` is `--flag=true`, and what follows is another
- * word. Also ends the program for flags that only ingress-nginx has, through `fail`.
+ * word. A flag that no command takes ends the program through `fail`, with the best that can be said about it.
  */
 export function normalizeWords(
   words: readonly string[],
   flags: AnyFlags,
   fail: (message: string) => never,
 ): string[] {
-  const booleans = new Set<string>();
-  for (const { name, type } of Object.values(flags)) if (type.placeholder === "") booleans.add(name);
+  const types = new Map(Object.values(flags).map(({ name, type }) => [name, type]));
+  const known = [...types.keys(), ...otherFlags];
   const end = words.includes("--") ? words.indexOf("--") : words.length;
   return words.map((word, index) => {
     const match = index < end ? /^--?([A-Za-z][\w-]*)(=.*)?$/s.exec(word) : null;
     if (match === null) return word;
     const [, name = "", value] = match;
-    refuseForeign(name.replaceAll("_", "-"), fail);
-    return value === undefined && word.startsWith("--") && booleans.has(name) ? `${word}=true` : word;
+    if (!known.includes(name)) fail(refusal(name.replaceAll("_", "-"), known));
+    const isBoolean = types.get(name)?.placeholder === "";
+    return value === undefined && word.startsWith("--") && isBoolean ? `${word}=true` : word;
   });
 }
 
-function refuseForeign(name: string, fail: (message: string) => never): void {
+function refusal(name: string, known: readonly string[]): string {
   if (unsupportedFlags.includes(name)) {
-    fail(`--${name} is a flag of ingress-nginx that Fairway does not support yet`);
+    return `--${name} is a flag of ingress-nginx that Fairway does not support yet`;
   }
   const why = meaninglessFlags.get(name);
   if (why !== undefined) {
-    fail(`--${name} is a flag of ingress-nginx that has no meaning for Fairway (${why}); leave it out`);
+    return `--${name} is a flag of ingress-nginx that has no meaning for Fairway (${why}); leave it out`;
   }
+  const nearest = nearestName(name, known);
+  return `unknown flag --${name}${nearest === null ? "" : ` (did you mean --${nearest}?)`}`;
 }
 
 function optionOf(flag: Flag<unknown>): Option {

@@ -66,9 +66,13 @@ const namespacedName = matching("<namespace/name>", new RegExp(`^${name}/${name}
 const objectName = matching(
   "<name>",
   new RegExp(`^${name}$`),
-  "a name of lower-case letters, digits, - and .",
+  "a name of lower-case letters, digits, dashes and dots",
 );
-const qualifiedName = matching("<name>", /^[A-Za-z0-9./_-]{1,253}$/, "letters, digits and ./_-");
+const qualifiedName = matching(
+  "<name>",
+  /^[A-Za-z0-9./_-]{1,253}$/,
+  "letters, digits, dots, slashes and dashes",
+);
 const path = matching("<path>", /^\/[\w/.~-]*$/, "a path that begins with /");
 
 const directories: FlagType<readonly string[]> = {
