@@ -3,6 +3,7 @@
 // finds what events did not tell (network file systems, symlinks to elsewhere); 4. a loss that is to be believed.
 import { watch, type FSWatcher } from "node:fs";
 import { join, relative } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { Diagnostic } from "../../ir/diagnostic.ts";
 import { compareText } from "../../ir/order.ts";
 import type { Cancel, Clock } from "../../util/clock.ts";
@@ -254,7 +255,7 @@ export class DirectorySource implements Source {
 
   #emitObjects(winners: ReadonlyMap<string, { readonly entry: FileEntry }>): void {
     for (const [key, { entry }] of winners) {
-      if (this.#emitted.get(key)?.object === entry.object) continue;
+      if (isSame(this.#emitted.get(key), entry)) continue;
       this.#emitted.set(key, entry);
       this.#emit({ kind: "upsert", object: entry.object, findings: entry.findings });
     }
@@ -281,6 +282,11 @@ export class DirectorySource implements Source {
   #emit(event: Parameters<ObjectListener>[0]): void {
     if (!this.#isClosed) this.#listener(event);
   }
+}
+
+function isSame(a: FileEntry | undefined, b: FileEntry): boolean {
+  if (a === undefined || a.object === b.object) return a !== undefined;
+  return isDeepStrictEqual(a.object, b.object) && isDeepStrictEqual(a.findings, b.findings);
 }
 
 function unreadableDirectory(path: string): Diagnostic {

@@ -1,0 +1,53 @@
+// Certificates with their keys, made once with openssl for tests only: ECDSA, for a.example and *.a.example.
+
+interface Pair {
+  readonly crt: string;
+  readonly key: string;
+}
+
+const pairs: Record<"first" | "second", Pair> = {
+  first: {
+    crt: `-----BEGIN CERTIFICATE-----
+MIIBmTCCAUCgAwIBAgIUZBSHPBnG2am5QF/bAV6rjgiY2yMwCgYIKoZIzj0EAwIw
+EDEOMAwGA1UEAwwFZmlyc3QwIBcNMjYxMTI0MTkxODQwWhgPMjEyNjEwMzExOTE4
+NDBaMBAxDjAMBgNVBAMMBWZpcnN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
+OaxmW4g9PpdHbWxGhhNYusF5u9DGcJVjbeCu6g8D7TI1jmg5qIiKCng2PBqdgAvs
+EZUUF5TFxL8iR1K+/z2NE6N2MHQwHQYDVR0OBBYEFLeLHqB8cfjQQW7BhBj/RMGQ
+aVQ7MB8GA1UdIwQYMBaAFLeLHqB8cfjQQW7BhBj/RMGQaVQ7MA8GA1UdEwEB/wQF
+MAMBAf8wIQYDVR0RBBowGIIJYS5leGFtcGxlggsqLmEuZXhhbXBsZTAKBggqhkjO
+PQQDAgNHADBEAiBVa266Y/LbSKUVNhZ0KRtr+p1DdEt8tIEIeT63cGVZnQIgVTeL
+lAHFZTEpgW/VT85fRqgEFAADjSQbvtQ1zuftamg=
+-----END CERTIFICATE-----
+`,
+    key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgSE1niYlNeQWS1J5j
+ftbzMKkG7TZ6cavs/sdxVh7KNGihRANCAAQ5rGZbiD0+l0dtbEaGE1i6wXm70MZw
+lWNt4K7qDwPtMjWOaDmoiIoKeDY8Gp2AC+wRlRQXlMXEvyJHUr7/PY0T
+-----END PRIVATE KEY-----
+`,
+  },
+  second: {
+    crt: `-----BEGIN CERTIFICATE-----
+MIIBnDCCAUKgAwIBAgIUZjaJFxgNvmDzqt/59eIFrJa/ndQwCgYIKoZIzj0EAwIw
+ETEPMA0GA1UEAwwGc2Vjb25kMCAXDTI2MTEyNDE5MTg0MFoYDzIxMjYxMDMxMTkx
+ODQwWjARMQ8wDQYDVQQDDAZzZWNvbmQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AARJ+ChT1Y9oshR3U781XjKTCVdi2TvgJYT9n5+Ft8oQmJISnZzjiBtvVkgcjR99
+ks3vtvz3v2Zrmsa3JYtIAQ2ao3YwdDAdBgNVHQ4EFgQUxqpy1u1GlYj8Tvh1h2sH
+pzOOp8MwHwYDVR0jBBgwFoAUxqpy1u1GlYj8Tvh1h2sHpzOOp8MwDwYDVR0TAQH/
+BAUwAwEB/zAhBgNVHREEGjAYgglhLmV4YW1wbGWCCyouYS5leGFtcGxlMAoGCCqG
+SM49BAMCA0gAMEUCIByAAiIWzY48g62Ab+krRMAOzO2LYt61ah/frLFl36ipAiEA
+w5dvjUfGEloM1n9OTFXYETzy9P89kzm1u+0aQ7gbkuw=
+-----END CERTIFICATE-----
+`,
+    key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgZ5h0aZBBt0e8/+hB
+XPeRPi5D84E+YkMLtA7xQmSYbeChRANCAARJ+ChT1Y9oshR3U781XjKTCVdi2Tvg
+JYT9n5+Ft8oQmJISnZzjiBtvVkgcjR99ks3vtvz3v2Zrmsa3JYtIAQ2a
+-----END PRIVATE KEY-----
+`,
+  },
+};
+
+export function testPair(name: "first" | "second"): Pair {
+  return pairs[name];
+}
