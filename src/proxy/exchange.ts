@@ -349,7 +349,9 @@ export class Exchange
       const rest = target.slice(target.indexOf("//") + 2);
       const end = rest.search(/[/?]/);
       authority = end < 0 ? rest : rest.slice(0, end);
-      target = end < 0 ? "/" : rest.slice(end);
+      if (end >= 0) target = rest.slice(end);
+      // Without path and query OPTIONS asks about the server as a whole (RFC 9112, 3.2.4).
+      else target = request.method === "OPTIONS" ? "*" : "/";
       if (target.startsWith("?")) target = `/${target}`;
     }
     this.authority = authority;

@@ -77,7 +77,12 @@ export function requestLines(
   extras.takesTrailers = false;
   for (let i = 0; i < count; i += 1) {
     const id = fields.id(i);
-    if (droppedFromRequests[id] === 1 || (connectionNames !== null && isNamed(fields, i, connectionNames))) {
+    if (
+      droppedFromRequests[id] === 1 ||
+      (connectionNames !== null && isNamed(fields, i, connectionNames)) ||
+      // Without a value it identifies nothing: ours takes its place.
+      (id === FieldId.XRequestId && fields.value(i) === "")
+    ) {
       if (runStart >= 0) lines += text.slice(runStart, fields.lineStart(i));
       runStart = -1;
       if (id === FieldId.XForwardedFor) added += `X-Original-Forwarded-For: ${fields.value(i)}\r\n`;
