@@ -33,6 +33,11 @@ const forbiddenTrailers: ReadonlySet<string> = new Set([
   "content-range",
   "content-type",
   "expires",
+  "if-match",
+  "if-modified-since",
+  "if-none-match",
+  "if-range",
+  "if-unmodified-since",
   "location",
   "max-forwards",
   "pragma",
@@ -43,6 +48,8 @@ const forbiddenTrailers: ReadonlySet<string> = new Set([
   "warning",
   "www-authenticate",
 ]);
+/** Names by which proxies tell endpoints who the client is and what it asked for. */
+const forbiddenTrailer = /^x-(?:auth|forwarded|original)-/;
 
 export class ContentReader {
   /** The piece of content of the last `Content` step. */
@@ -181,6 +188,9 @@ export class ContentReader {
     this.#trailerBytes += taken - start;
     if (this.#trailerBytes > this.#limits.headMaxBytes) return -1;
     this.#trailerLine += buffer.toString("latin1", start, taken);
+    // Both bytes of a CRLF, or the CR of a line that is still to end, do not count.
+    const lineBytes = this.#trailerLine.length - (lf === end ? 1 : 2);
+    if (lineBytes > this.#limits.fieldLineMaxBytes) return -1;
     if (lf === end) return end;
     const line = this.#trailerLine;
     this.#trailerLine = "";
@@ -197,10 +207,13 @@ export class ContentReader {
     const colon = line.indexOf(":");
     const id = readFieldName(line, 0, colon);
     if (id < 0) return false;
-    if (id === FieldId.Other && !forbiddenTrailers.has(line.slice(0, colon).toLowerCase()))
-      this.trailers += line;
+    if (id === FieldId.Other && mayForwardTrailer(line.slice(0, colon).toLowerCase())) this.trailers += line;
     return true;
   }
+}
+
+function mayForwardTrailer(lower: string): boolean {
+  return !forbiddenTrailers.has(lower) && !forbiddenTrailer.test(lower);
 }
 
 function hexValue(byte: number): number {

@@ -23,11 +23,13 @@ export function readTransferEncoding(text: string, start: number, end: number): 
     : "framingInvalid";
 }
 
+const OWS = /^[ \t]+|[ \t]+$/g;
+
 /** The options of a Connection field, lower case, empty ones dropped. */
 export function readConnectionOptions(value: string): string[] {
   return value
     .toLowerCase()
     .split(",")
-    .map((option) => option.trim())
+    .map((option) => option.replace(OWS, ""))
     .filter((option) => option !== "");
 }

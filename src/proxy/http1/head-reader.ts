@@ -58,6 +58,8 @@ export abstract class HeadReader {
   protected abstract readKnownField(id: number, text: string, start: number, end: number): ErrorCode | null;
   /** Whether a start line may begin with this character code. */
   protected abstract isStartByte(code: number): boolean;
+  /** One empty line before the start line is skipped; only servers do that (RFC 9112, 2.2). */
+  protected abstract readonly skipsEmptyLine: boolean;
   protected abstract readonly startLineMaxBytes: number;
   protected abstract readonly startLineTooLong: ErrorCode;
 
@@ -198,10 +200,11 @@ export abstract class HeadReader {
   }
 
   #checkLineLength(length: number, headLength: number): ErrorCode | null {
-    if (!this.#isStartLineRead) return length > this.startLineMaxBytes ? this.startLineTooLong : null;
-    return length > this.limits.fieldLineMaxBytes || headLength > this.limits.headMaxBytes
-      ? "headTooLarge"
-      : null;
+    const isHeadTooLong = headLength > this.limits.headMaxBytes;
+    if (this.#isStartLineRead) {
+      return length > this.limits.fieldLineMaxBytes || isHeadTooLong ? "headTooLarge" : null;
+    }
+    return length > this.startLineMaxBytes || isHeadTooLong ? this.startLineTooLong : null;
   }
 
   /** A line whose LF is still to come; its last byte may be the CR, which does not count. */
@@ -209,9 +212,8 @@ export abstract class HeadReader {
     return this.#checkLineLength(textLength - this.#lineStart - 1, textLength);
   }
 
-  /** One empty line before the start line is skipped (RFC 9112, 2.2). */
   #mayBegin(code: number): boolean {
-    return this.isStartByte(code) || (code === CR && !this.#hasSkippedLine);
+    return this.isStartByte(code) || (code === CR && this.skipsEmptyLine && !this.#hasSkippedLine);
   }
 
   #lineError(): ErrorCode {

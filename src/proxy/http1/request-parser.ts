@@ -27,6 +27,7 @@ export class RequestParser extends HeadReader {
   /** Lower-case field names that Connection lists beside the options we know; null: none. */
   connectionNames: string[] | null = null;
   readonly content: ContentReader;
+  protected override readonly skipsEmptyLine = true;
   protected override readonly startLineMaxBytes: number;
   protected override readonly startLineTooLong = "requestLineTooLong";
   #isInHead = true;

@@ -21,6 +21,7 @@ export class ResponseParser extends HeadReader {
   keepAliveSeconds = -1;
   connectionNames: string[] | null = null;
   readonly content: ContentReader;
+  protected override readonly skipsEmptyLine = false;
   protected override readonly startLineMaxBytes: number;
   protected override readonly startLineTooLong = "upstreamHeadTooLarge";
   #isInHead = true;
