@@ -6,9 +6,9 @@ import { fromFiles } from "./controller-command.ts";
 import { startEchoBackend, type EchoBackend } from "./echo-backend.ts";
 import { defaultValues, translateFlags, type demoFlags, type FlagValues } from "./flags.ts";
 import { standardErrorLog } from "./log.ts";
-import { serve, type BoundPorts, type Controller } from "./serve.ts";
+import { serve, type BoundPorts } from "./serve.ts";
 import { terminationSignal } from "./signals.ts";
-import { listenError, StartError } from "./start-error.ts";
+import { StartError, systemCode } from "./start-error.ts";
 
 export const demoDirectory = fileURLToPath(new URL("../../deploy/demo/", import.meta.url));
 
@@ -31,7 +31,7 @@ export async function runDemo(values: FlagValues<typeof demoFlags>): Promise<voi
   const translate = fromFiles({ ...defaultValues(translateFlags), allowLoopbackUpstreams: true });
   const backends = await startBackends();
   try {
-    const controller: Controller = await serve({ ...values, manifests, translate, log });
+    const controller = await serve({ ...values, manifests, translate, log });
     const { healthzHost } = values;
     process.stdout.write(tour(controller.ports, manifests, healthzHost));
     await signal;
@@ -48,10 +48,11 @@ async function startBackends(): Promise<EchoBackend[]> {
       started.push(await startEchoBackend(name, port));
     } catch (cause) {
       await Promise.all(started.map((backend) => backend.close()));
-      const { message } = listenError("", "127.0.0.1", port, cause);
+      const code = systemCode(cause);
+      const why =
+        code === "EADDRINUSE" ? "is in use by another program, perhaps another demo" : messageOf(cause);
       throw new StartError(
-        `the demo's backend ${name} cannot start: ${message.replace(/; choose another with .*? \(/, " (")}; ` +
-          "end that program, perhaps another demo, and try again",
+        `127.0.0.1 port ${port}, for the demo's backend ${name}, ${why}; the port is fixed by deploy/demo (${code})`,
         { cause },
       );
     }
@@ -142,6 +143,10 @@ function tour(ports: BoundPorts, manifests: readonly string[], adminHost: string
 function shortPath(file: string): string {
   const relative = path.relative(process.cwd(), file);
   return relative !== "" && relative.length < file.length ? relative : file;
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** For a POSIX shell. */

@@ -15,7 +15,7 @@ import { DiagnosticLog } from "./diagnostic-log.ts";
 import { featureRuntimes } from "./feature-runtimes.ts";
 import type { Log } from "./log.ts";
 import { viewSnapshot } from "./snapshot-view.ts";
-import { listenError, StartError } from "./start-error.ts";
+import { listenError, StartError, systemCode } from "./start-error.ts";
 import { packageVersion } from "./version.ts";
 
 export interface ServeOptions {
@@ -133,7 +133,8 @@ export class Controller {
   async start(): Promise<void> {
     const { healthzPort, healthzHost } = this.#options;
     const { httpPort, httpsPort } = await this.#proxy.listen().catch((cause: unknown) => {
-      throw new StartError(messageOf(cause), { cause });
+      const code = systemCode(cause);
+      throw new StartError(code === "" ? messageOf(cause) : `${messageOf(cause)} (${code})`, { cause });
     });
     const { port } = await this.#admin.listen().catch((cause: unknown) => {
       throw listenError("--healthz-port", healthzHost, healthzPort, cause);

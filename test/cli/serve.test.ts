@@ -1,47 +1,27 @@
 import { EventEmitter, once } from "node:events";
-import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
-import os from "node:os";
 import path from "node:path";
 import tls from "node:tls";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { makeCertificate } from "../../certs/make.ts";
 import { fromFiles } from "../../src/cli/controller-command.ts";
-import { demoBackends, demoDirectory } from "../../src/cli/demo.ts";
-import { startEchoBackend } from "../../src/cli/echo-backend.ts";
 import { defaultValues, translateFlags } from "../../src/cli/flags.ts";
 import { Log } from "../../src/cli/log.ts";
 import { serve, type Controller, type ServeOptions } from "../../src/cli/serve.ts";
+import { DemoCopy } from "./demo-copy.ts";
 
-let directory: string;
+let copy: DemoCopy;
 const cleanUps: (() => Promise<void> | void)[] = [];
 
-/** A copy of the demo's manifests, with backends on free ports. */
 beforeEach(async () => {
-  directory = mkdtempSync(path.join(os.tmpdir(), "fairway-serve-"));
-  cleanUps.push(() => rmSync(directory, { recursive: true, force: true }));
-  cpSync(demoDirectory, directory, { recursive: true });
-  for (const [name, port] of Object.entries(demoBackends)) {
-    const backend = await startEchoBackend(name, 0);
-    cleanUps.push(() => backend.close());
-    edit("services.yaml", (text) => text.replace(`port: ${port}\n`, `port: ${backend.port}\n`));
-  }
+  copy = await DemoCopy.create();
+  cleanUps.push(() => copy.close());
 });
 
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
-
-/** As editors save: a new file in place of the old one. */
-function edit(file: string, change: (text: string) => string): void {
-  const target = path.join(directory, file);
-  const before = readFileSync(target, "utf8");
-  const after = change(before);
-  expect(after).not.toBe(before);
-  writeFileSync(`${target}.new`, after);
-  renameSync(`${target}.new`, target);
-}
 
 /** Log lines, and a wait for one that has not come yet. */
 class Lines {
@@ -68,7 +48,7 @@ class Lines {
 
 function options(log: Log, changes: Partial<ServeOptions> = {}): ServeOptions {
   return {
-    manifests: [directory],
+    manifests: [copy.directory],
     httpPort: 0,
     httpsPort: 0,
     bindAddress: ["127.0.0.1"],
@@ -149,21 +129,20 @@ describe("a directory of manifests", () => {
     const lines = new Lines();
     const { ports } = await start(lines);
     await lines.next(/table 1 is in use/);
-    edit("ingresses.yaml", (text) => text.replace("path: /api/health", "path: /api/status"));
+    copy.edit("ingresses.yaml", (text) => text.replace("path: /api/health", "path: /api/status"));
     await lines.next(/table 2 is in use after [\d.]+ ms/);
     expect(await backendOf(ports.http, "plain.localhost", "/api/health")).toBe("api");
     expect(await backendOf(ports.http, "plain.localhost", "/api/status")).toMatch(/^web-/);
 
-    const moved = await startEchoBackend("moved", 0);
-    cleanUps.push(() => moved.close());
-    edit("services.yaml", (text) => text.replace(/(name: apps-1[^]*port: )\d+/, `$1${moved.port}`));
+    const moved = await copy.startBackend("moved");
+    copy.edit("services.yaml", (text) => text.replace(/(name: apps-1[^]*port: )\d+/, `$1${moved.port}`));
     await lines.next(/table 3 is in use/);
     expect(await backendOf(ports.http, "x.apps.localhost", "/")).toBe("moved");
 
     const { chain, key } = await makeCertificate({ names: ["shop.localhost"] });
     const base64 = (pem: string): string => Buffer.from(pem).toString("base64");
     const before = (await leafOf(ports.https, "shop.localhost")).fingerprint256;
-    edit("tls.yaml", (text) =>
+    copy.edit("tls.yaml", (text) =>
       text
         .replace(/tls\.crt: .*/, `tls.crt: ${base64(chain)}`)
         .replace(/tls\.key: .*/, `tls.key: ${base64(key)}`),
@@ -175,20 +154,20 @@ describe("a directory of manifests", () => {
   test("reports what becomes wrong once, and when it is mended", async () => {
     const lines = new Lines();
     const { ports } = await start(lines);
-    edit("ingresses.yaml", (text) => text.replace('canary-weight: "10"', 'canary-weight: "1O"'));
+    copy.edit("ingresses.yaml", (text) => text.replace('canary-weight: "10"', 'canary-weight: "1O"'));
     expect(await lines.next(/canary-weight/)).toMatch(/ error: Ingress demo\/shop-canary, .*"1O"/);
     expect((await get(ports.admin, "127.0.0.1", "/debug/diagnostics")).body).toContain('"1O"');
     expect((await get(ports.admin, "127.0.0.1", "/metrics")).body).toMatch(
       /^fairway_diagnostics\{severity="error"\} 1$/m,
     );
-    edit("ingresses.yaml", (text) => text.replace('canary-weight: "1O"', 'canary-weight: "10"'));
+    copy.edit("ingresses.yaml", (text) => text.replace('canary-weight: "1O"', 'canary-weight: "10"'));
     expect(await lines.next(/no longer/)).toContain("canary-weight");
   });
 });
 
 describe("a start that fails", () => {
   test("because the directory is not there names it, and leaves no port open", async () => {
-    const missing = path.join(directory, "missing");
+    const missing = path.join(copy.directory, "missing");
     const httpPort = await freePort();
     const failing = serve(options(new Lines().log, { manifests: [missing], httpPort }));
     await expect(failing).rejects.toThrow(missing);
