@@ -1,6 +1,6 @@
 // `fairway controller`: serves until it is told to end.
-import { features } from "../features/registry.ts";
 import type { controllerFlags, FlagValues, translateFlags } from "./flags.ts";
+import { fromFiles } from "./from-files.ts";
 import { standardErrorLog } from "./log.ts";
 import { serve } from "./serve.ts";
 import { terminationSignal } from "./signals.ts";
@@ -22,9 +22,4 @@ export async function runController(
   );
   const cut = await controller.shutDown(shutdownGracePeriod * 1000, workerShutdownTimeout * 1000);
   log.info(cut === 0 ? "all connections have ended" : `connections cut at the deadline: ${cut}`);
-}
-
-/** The options of translate for objects that come from files. */
-export function fromFiles(values: FlagValues<typeof translateFlags>) {
-  return { ...values, parsers: features, offline: true } as const;
 }

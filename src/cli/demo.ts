@@ -2,7 +2,7 @@
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { columns } from "../admin/table-text.ts";
-import { fromFiles } from "./controller-command.ts";
+import { fromFiles } from "./from-files.ts";
 import { startEchoBackend, type EchoBackend } from "./echo-backend.ts";
 import { defaultValues, translateFlags, type demoFlags, type FlagValues } from "./flags.ts";
 import { standardErrorLog } from "./log.ts";

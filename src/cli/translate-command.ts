@@ -6,7 +6,7 @@ import { formatDiagnostic, type Diagnostic } from "../ir/diagnostic.ts";
 import { redactIr, type RoutingIr } from "../ir/routing.ts";
 import { compile } from "../proxy/routing/table.ts";
 import { systemClock } from "../util/clock.ts";
-import { fromFiles } from "./controller-command.ts";
+import { fromFiles } from "./from-files.ts";
 import { featureRuntimes } from "./feature-runtimes.ts";
 import type { FlagValues, translateFlags } from "./flags.ts";
 import { viewSnapshot } from "./snapshot-view.ts";

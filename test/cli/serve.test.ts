@@ -5,7 +5,7 @@ import path from "node:path";
 import tls from "node:tls";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { makeCertificate } from "../../certs/make.ts";
-import { fromFiles } from "../../src/cli/controller-command.ts";
+import { fromFiles } from "../../src/cli/from-files.ts";
 import { defaultValues, translateFlags } from "../../src/cli/flags.ts";
 import { Log } from "../../src/cli/log.ts";
 import { serve, type Controller, type ServeOptions } from "../../src/cli/serve.ts";
