@@ -8,6 +8,7 @@ import { isProtective, knownAnnotations } from "../src/controller/translate/know
 import { isProtectiveSetting, knownSettings } from "../src/controller/translate/known-settings.ts";
 import type { AnyFeature } from "../src/features/feature.ts";
 import { features } from "../src/features/registry.ts";
+import { Origin, proxyErrors } from "../src/proxy/errors.ts";
 import { metricDefinitions, type MetricDefinition } from "../src/metrics/definitions.ts";
 
 const directory = new URL("../docs/", import.meta.url);
@@ -15,6 +16,12 @@ const pages: Readonly<Record<string, () => string>> = {
   "annotations.md": annotationsPage,
   "metrics.md": metricsPage,
   "flags.md": flagsPage,
+};
+
+const faults: Readonly<Record<Origin, string>> = {
+  [Origin.Downstream]: "the client",
+  [Origin.Fairway]: "configuration, or Fairway",
+  [Origin.Upstream]: "the endpoint",
 };
 
 const isCheck = process.argv.includes("--check");
@@ -104,6 +111,19 @@ function metricsPage(): string {
         type,
         labels.map((label) => `\`${label}\``).join(", "),
         help,
+      ]),
+    ),
+    "",
+    "## Codes of errors",
+    "",
+    "Values of the label `code`. Status 0: the connection ends without a response.",
+    "",
+    ...table(
+      ["code", "status", "whose fault"],
+      Object.entries(proxyErrors).map(([code, { status, origin }]) => [
+        `\`${code}\``,
+        String(status),
+        faults[origin],
       ]),
     ),
   ]);
