@@ -5,10 +5,8 @@ export function parseAddress(text: string): Uint8Array | null {
   return text.includes(":") ? parseIpv6(text) : parseIpv4(text);
 }
 
-/** The spelling of RFC 5952, so that two spellings of one address are one endpoint; null when it is no address. */
-export function canonicalAddress(text: string): string | null {
-  const bytes = parseAddress(text);
-  if (bytes === null) return null;
+/** The spelling of RFC 5952, so that two spellings of one address are one endpoint. */
+export function formatAddress(bytes: Uint8Array): string {
   return bytes.length === 4 ? bytes.join(".") : formatIpv6(bytes);
 }
 

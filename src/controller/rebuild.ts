@@ -1,10 +1,10 @@
 // The rebuild loop: sources to store, store to translation, translation to publisher. Ways to a publication:
 // 1. something that routing depends on changed: translate everything, publish the table when it came out differently;
 // 2. only endpoints changed: translate those Services alone and publish their endpoints; no route is compiled again.
-import { isDeepStrictEqual } from "node:util";
 import type { Diagnostic } from "../ir/diagnostic.ts";
 import type { CertificateIr, EndpointsIr, RoutingIr } from "../ir/routing.ts";
 import type { Cancel, Clock } from "../util/clock.ts";
+import { equalJson } from "./equal-json.ts";
 import type { ObjectKey } from "./objects.ts";
 import type { ObjectEvent, Source } from "./sources/source.ts";
 import { ObjectStore, type Change } from "./store.ts";
@@ -176,7 +176,7 @@ export class RebuildLoop {
   #buildAll(): void {
     const parts = translateParts(this.#store.index, this.#translateOptions());
     const last = this.#published;
-    if (last === null || !isDeepStrictEqual(last.parts.routing, parts.routing)) {
+    if (last === null || !equalJson(last.parts.routing, parts.routing)) {
       this.#options.publisher.publishTable(assemble(parts).ir);
       this.#tables += 1;
     } else {
@@ -242,7 +242,7 @@ function changedEndpoints(
 ): readonly EndpointsIr[] {
   return [...after].flatMap(([key, { endpoints }]) => {
     const old = before.get(key)?.endpoints;
-    return endpoints.filter((each, index) => !isDeepStrictEqual(each, old?.[index]));
+    return endpoints.filter((each, index) => !equalJson(each, old?.[index]));
   });
 }
 

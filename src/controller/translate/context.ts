@@ -30,6 +30,8 @@ export class TranslateContext {
 export interface IngressPlan {
   readonly object: IngressObject;
   readonly ref: ObjectRef;
+  /** It makes no routes of its own but joins those of others. */
+  readonly isCanary: boolean;
   readonly features: readonly FeatureIr[];
   readonly denied: string | null;
 }

@@ -4,7 +4,7 @@ import type { Diagnostic, Severity } from "../../ir/diagnostic.ts";
 import type { ObjectRef } from "../../ir/object-ref.ts";
 import { compareText } from "../../ir/order.ts";
 import type { DnsTargetIr, EndpointIr, EndpointsIr, UpstreamIr } from "../../ir/routing.ts";
-import { canonicalAddress, classifyAddress, parseAddress } from "../addresses.ts";
+import { classifyAddress, formatAddress, parseAddress } from "../addresses.ts";
 import { quote } from "../annotations.ts";
 import type { ObjectIndex } from "../object-index.ts";
 import {
@@ -132,10 +132,9 @@ class EndpointResolver {
   /** The address in its one spelling; null when no request may go there. */
   admit(object: ObjectRef, field: string, text: string): string | null {
     const bytes = parseAddress(text);
-    const address = canonicalAddress(text);
-    if (bytes === null || address === null) return null;
+    if (bytes === null) return null;
     const kind = classifyAddress(bytes);
-    if (kind === "ordinary" || (kind === "loopback" && this.#options.allowLoopbackUpstreams)) return address;
+    if (kind === "ordinary" || (kind === "loopback" && this.#options.allowLoopbackUpstreams)) return formatAddress(bytes);
     const hint = kind === "loopback" ? " (the flag --allow-loopback-upstreams allows it)" : "";
     this.report("error", object, field, {
       reason: "ForbiddenAddress",

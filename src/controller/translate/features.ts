@@ -1,6 +1,5 @@
 // Annotations of an Ingress to configurations of features, by the parsers that were handed in.
-import type { Diagnostic } from "../../ir/diagnostic.ts";
-import type { ObjectRef } from "../../ir/object-ref.ts";
+import type { Diagnostic, Severity } from "../../ir/diagnostic.ts";
 import type { FeatureIr } from "../../ir/routing.ts";
 import { AnnotationReader, type AnyFeatureParser, type ValueSource } from "../annotations.ts";
 import { refOf, type IngressObject } from "../objects.ts";
@@ -11,117 +10,143 @@ import { byKey, type Settings } from "./settings.ts";
 
 const canaryFeature = "canary";
 
+/** Everything a plan depends on besides its Ingress. */
+interface Basis {
+  readonly parsers: readonly AnyFeatureParser[];
+  readonly prefix: string;
+  readonly settings: string;
+}
+
+interface Remembered {
+  readonly basis: Basis;
+  readonly plan: IngressPlan;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/**
+ * An edit changes one Ingress of many, and objects never change: plans of the others are as they were, the very same
+ * objects, which makes it cheap to see that their routes are the same too.
+ */
+const remembered = new WeakMap<IngressObject, Remembered>();
+
 /** Runs every parser, and speaks of every annotation under our prefix that none of them reads. */
 export class FeatureTranslator {
   readonly #context: TranslateContext;
   readonly #settings: Settings;
+  readonly #basis: Basis;
   readonly #supported: ReadonlySet<string>;
 
   constructor(context: TranslateContext, settings: Settings) {
+    const { parsers, annotationsPrefix } = context.options;
     this.#context = context;
     this.#settings = settings;
-    this.#supported = new Set(context.options.parsers.flatMap((parser) => Object.keys(parser.annotations)));
+    this.#basis = { parsers, prefix: `${annotationsPrefix}/`, settings: JSON.stringify(settings) };
+    this.#supported = new Set(parsers.flatMap((parser) => Object.keys(parser.annotations)));
   }
 
-  isCanary(ingress: IngressObject): boolean {
-    const source = this.#source(ingress);
-    return new AnnotationReader(source, [], "").boolean(canaryFeature) === true;
-  }
-
-  /** Of an Ingress that makes routes. */
   plan(ingress: IngressObject): IngressPlan {
-    const source = this.#source(ingress);
-    const denials = [...this.#reportUnread(source)];
-    if (this.#settings.denied !== null) denials.push(this.#settings.denied);
-    const features: FeatureIr[] = [];
-    for (const [position, parser] of this.#context.options.parsers.entries()) {
-      const denial = this.#parse(position, parser, source, features);
-      if (denial !== null) denials.push(denial);
+    let known = remembered.get(ingress);
+    if (known === undefined || !isSameBasis(known.basis, this.#basis)) {
+      const diagnostics: Diagnostic[] = [];
+      known = { basis: this.#basis, plan: this.#make(ingress, diagnostics), diagnostics };
+      remembered.set(ingress, known);
     }
-    const denied = denials.length === 0 ? null : denials.join("; ");
-    return { object: ingress, ref: source.object, features, denied };
-  }
-
-  /** Of a canary: only the feature that selects requests has an effect. */
-  planCanary(ingress: IngressObject): IngressPlan {
-    const source = this.#source(ingress);
-    const features: FeatureIr[] = [];
-    const effective = new Set<string>();
-    for (const [position, parser] of this.#context.options.parsers.entries()) {
-      if (parser.name !== canaryFeature) continue;
-      this.#parse(position, parser, source, features);
-      for (const key of Object.keys(parser.annotations)) effective.add(key);
-    }
-    for (const key of source.values.keys()) {
-      if (effective.has(key)) continue;
-      if (!this.#supported.has(key) && !knownAnnotations.has(key)) this.#reportUnknown(source, key);
-      else {
-        this.#context.report("info", source.object, source.fieldPrefix + key, {
-          reason: "NoEffectOnCanary",
-          message: "a canary takes this from the Ingress whose routes it joins; it has no effect here",
-        });
-      }
-    }
-    return { object: ingress, ref: source.object, features, denied: null };
+    this.#context.diagnostics.push(...known.diagnostics);
+    return known.plan;
   }
 
   /** What a route without Ingress gets: the controller's defaults. */
   defaults(): readonly FeatureIr[] {
-    const object: ObjectRef = { kind: "Ingress", namespace: "", name: "" };
+    const object = { kind: "Ingress", namespace: "", name: "" };
     const source: ValueSource = { object, fieldPrefix: "", values: new Map() };
-    const features: FeatureIr[] = [];
-    for (const [position, parser] of this.#context.options.parsers.entries()) {
-      this.#parse(position, parser, source, features);
-    }
-    return features;
+    return this.#parseAll(source, this.#basis.parsers, this.#context.diagnostics).features;
   }
 
-  /** Why the routes are denied, or null. */
-  #parse(position: number, parser: AnyFeatureParser, source: ValueSource, into: FeatureIr[]): string | null {
-    const isDenying = parser.onInvalid === "deny";
-    const consequence = isDenying ? "its routes answer 503 until it is mended" : "it counts as absent";
-    const diagnostics: Diagnostic[] = [];
-    const reader = new AnnotationReader(source, diagnostics, consequence);
-    const config = parser.parse(reader, this.#settings.byParser[position]);
-    this.#context.diagnostics.push(...diagnostics);
-    if (config !== undefined) into.push({ feature: parser.name, config });
-    if (!isDenying || !reader.hasErrors) return null;
-    const fields = new Set(diagnostics.filter((each) => each.severity === "error").map((each) => each.field));
-    return `${[...fields].join(", ")} is invalid`;
+  #make(ingress: IngressObject, diagnostics: Diagnostic[]): IngressPlan {
+    const source = this.#source(ingress);
+    const ref = source.object;
+    if (new AnnotationReader(source, [], "").boolean(canaryFeature) === true) {
+      // Only the feature that selects requests has an effect; the rest comes from the route that the canary joins.
+      const parsers = this.#basis.parsers.filter((parser) => parser.name === canaryFeature);
+      const { features } = this.#parseAll(source, parsers, diagnostics);
+      this.#reportWithoutEffect(source, parsers, diagnostics);
+      return { object: ingress, ref, isCanary: true, features, denied: null };
+    }
+    const unsupported = [...this.#reportUnread(source, diagnostics)];
+    const { features, denials } = this.#parseAll(source, this.#basis.parsers, diagnostics);
+    const all = [...unsupported, ...denials];
+    if (this.#settings.denied !== null) all.push(this.#settings.denied);
+    return {
+      object: ingress,
+      ref,
+      isCanary: false,
+      features,
+      denied: all.length === 0 ? null : all.join("; "),
+    };
+  }
+
+  #parseAll(
+    source: ValueSource,
+    parsers: readonly AnyFeatureParser[],
+    diagnostics: Diagnostic[],
+  ): { readonly features: readonly FeatureIr[]; readonly denials: readonly string[] } {
+    const features: FeatureIr[] = [];
+    const denials: string[] = [];
+    for (const parser of parsers) {
+      const isDenying = parser.onInvalid === "deny";
+      const consequence = isDenying ? "its routes answer 503 until it is mended" : "it counts as absent";
+      const own: Diagnostic[] = [];
+      const reader = new AnnotationReader(source, own, consequence);
+      const config = parser.parse(reader, this.#settings.byParser[this.#basis.parsers.indexOf(parser)]);
+      diagnostics.push(...own);
+      if (config !== undefined) features.push({ feature: parser.name, config });
+      if (!isDenying || !reader.hasErrors) continue;
+      const fields = new Set(own.filter((each) => each.severity === "error").map((each) => each.field));
+      denials.push(`${[...fields].join(", ")} is invalid`);
+    }
+    return { features, denials };
   }
 
   /** The reasons to deny: annotations that protect and that we do not support. */
-  *#reportUnread(source: ValueSource): Iterable<string> {
+  *#reportUnread(source: ValueSource, diagnostics: Diagnostic[]): Iterable<string> {
     for (const [key, value] of source.values) {
       if (this.#supported.has(key)) continue;
-      const field = source.fieldPrefix + key;
-      if (!knownAnnotations.has(key)) this.#reportUnknown(source, key);
+      if (!knownAnnotations.has(key)) this.#reportUnknown(source, key, diagnostics);
       else if (isProtective(key, value)) {
-        this.#context.report("error", source.object, field, {
-          reason: "UnsupportedAnnotation",
-          message:
-            "Fairway does not support this annotation, and without it the routes would be open; they answer 503 until it is removed",
-        });
-        yield `${field} is not supported`;
+        const message =
+          "Fairway does not support this annotation, and without it the routes would be open; they answer 503 until it is removed";
+        diagnostics.push(about(source, key, "error", { reason: "UnsupportedAnnotation", message }));
+        yield `${source.fieldPrefix}${key} is not supported`;
       } else {
-        this.#context.report("warning", source.object, field, {
-          reason: "UnsupportedAnnotation",
-          message: "Fairway does not support this annotation of ingress-nginx; it has no effect",
-        });
+        const message = "Fairway does not support this annotation of ingress-nginx; it has no effect";
+        diagnostics.push(about(source, key, "warning", { reason: "UnsupportedAnnotation", message }));
       }
     }
   }
 
-  #reportUnknown(source: ValueSource, key: string): void {
+  #reportWithoutEffect(
+    source: ValueSource,
+    effective: readonly AnyFeatureParser[],
+    diagnostics: Diagnostic[],
+  ): void {
+    const read = new Set(effective.flatMap((parser) => Object.keys(parser.annotations)));
+    const message = "a canary takes this from the Ingress whose routes it joins; it has no effect here";
+    for (const key of source.values.keys()) {
+      if (read.has(key)) continue;
+      if (!this.#supported.has(key) && !knownAnnotations.has(key))
+        this.#reportUnknown(source, key, diagnostics);
+      else diagnostics.push(about(source, key, "info", { reason: "NoEffectOnCanary", message }));
+    }
+  }
+
+  #reportUnknown(source: ValueSource, key: string, diagnostics: Diagnostic[]): void {
     const hint = suggestion(key, [...this.#supported, ...knownAnnotations]);
-    this.#context.report("warning", source.object, source.fieldPrefix + key, {
-      reason: "UnknownAnnotation",
-      message: `there is no such annotation${hint}; it has no effect`,
-    });
+    const message = `there is no such annotation${hint}; it has no effect`;
+    diagnostics.push(about(source, key, "warning", { reason: "UnknownAnnotation", message }));
   }
 
   #source(ingress: IngressObject): ValueSource {
-    const fieldPrefix = `${this.#context.options.annotationsPrefix}/`;
+    const fieldPrefix = this.#basis.prefix;
     const values = new Map<string, string>();
     // Sorted, so that the reasons to deny do not depend on how the manifest was written.
     for (const [key, value] of [...ingress.meta.annotations].sort(byKey)) {
@@ -129,4 +154,17 @@ export class FeatureTranslator {
     }
     return { object: refOf(ingress), fieldPrefix, values };
   }
+}
+
+function isSameBasis(a: Basis, b: Basis): boolean {
+  return a.parsers === b.parsers && a.prefix === b.prefix && a.settings === b.settings;
+}
+
+function about(
+  source: ValueSource,
+  key: string,
+  severity: Severity,
+  text: { readonly reason: string; readonly message: string },
+): Diagnostic {
+  return { severity, object: source.object, field: source.fieldPrefix + key, ...text };
 }

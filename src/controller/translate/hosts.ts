@@ -17,22 +17,29 @@ export class HostDraft {
   readonly host: string;
   /** Whose rules the host has, oldest first. */
   readonly plans: IngressPlan[] = [];
-  readonly routes = new Map<string, RouteDraft>();
+  readonly #exact = new Map<string, RouteDraft>();
+  readonly #prefix = new Map<string, RouteDraft>();
 
   constructor(host: string) {
     this.host = host;
   }
 
   find(path: string, pathType: RouteIr["pathType"]): RouteDraft | undefined {
-    return this.routes.get(`${pathType} ${path}`);
+    return this.#of(pathType).get(path);
   }
 
   add(draft: RouteDraft): void {
-    this.routes.set(`${draft.route.pathType} ${draft.route.path}`, draft);
+    this.#of(draft.route.pathType).set(draft.route.path, draft);
   }
 
   sortedRoutes(): readonly RouteIr[] {
-    return [...this.routes.values()].map((draft) => draft.route).sort(compareRoutes);
+    return [...this.#exact.values(), ...this.#prefix.values()]
+      .map((draft) => draft.route)
+      .sort(compareRoutes);
+  }
+
+  #of(pathType: RouteIr["pathType"]): Map<string, RouteDraft> {
+    return pathType === "Exact" ? this.#exact : this.#prefix;
   }
 }
 

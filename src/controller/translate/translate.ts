@@ -45,12 +45,9 @@ export interface TranslationParts {
 export function translateParts(index: ObjectIndex, options: TranslateOptions): TranslationParts {
   const context = new TranslateContext(index, options);
   const features = new FeatureTranslator(context, translateSettings(context));
-  const ours = selectIngresses(context);
-  const { normal = [], canary = [] } = Object.groupBy(ours, (each) =>
-    features.isCanary(each) ? "canary" : "normal",
-  );
-  const plans = normal.map((each) => features.plan(each));
-  const canaries = canary.map((each) => features.planCanary(each));
+  const all = selectIngresses(context).map((ingress) => features.plan(ingress));
+  const plans = all.filter((plan) => !plan.isCanary);
+  const canaries = all.filter((plan) => plan.isCanary);
 
   const upstreams = new UpstreamSet(context);
   const hosts = buildHosts(context, plans, upstreams, features.defaults());
