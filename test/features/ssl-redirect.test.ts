@@ -119,6 +119,28 @@ describe("ssl-redirect", () => {
     expect(snapshotWith({ features }).table.exactHosts.get("a.example")?.routes[0]?.filters).toEqual([]);
   });
 
+  test("leads OPTIONS * to the host alone", () => {
+    const { features } = parseFeature(sslRedirect, force);
+    const view = { ...request("a.example/"), method: "OPTIONS", target: "*" };
+    expect(decide(snapshotWith({ features }), view)).toMatchObject({
+      answer: { fields: [{ value: "https://a.example" }] },
+    });
+  });
+
+  test("gives routes with equal settings one list of filters", () => {
+    const routes = ["Prefix /a", "Prefix /b"].map((path) =>
+      route(path, { features: parseFeature(sslRedirect, force).features }),
+    );
+    const other = route("Prefix /c", {
+      features: parseFeature(sslRedirect, { ...force, "preserve-trailing-slash": "true" }).features,
+    });
+    const ir = routingIr({ hosts: { "": [...routes, other] } });
+    const [a, b, c] = compile(ir, runtimes, null).table.catchAll.routes;
+    expect(a?.filters).toHaveLength(1);
+    expect(a?.filters).toBe(b?.filters);
+    expect(a?.filters).not.toBe(c?.filters);
+  });
+
   test("works for IPv6 addresses", () => {
     const { features } = parseFeature(sslRedirect, force);
     const ir = routingIr({ hosts: { "": [route("Prefix /", { features })] } });

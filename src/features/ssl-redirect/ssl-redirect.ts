@@ -75,22 +75,47 @@ function exemptPaths(reader: AnnotationReader): readonly string[] {
 function createSslRedirectFilter(config: SslRedirectConfig, route: RouteView): Filter | null {
   if (!config.always && !(config.ifTls && route.isTls)) return null;
   if (config.exemptPaths.some((path) => route.path.startsWith(path))) return null;
-  return {
-    answer(request: RequestView): Answer | null {
-      if (request.isTls) return null;
-      // HTTP/1.0 without Host: `https://` and a target such as `/evil.example` would lead there.
-      if (request.authority === "")
-        return { status: 400, fields: [], reason: "HTTPS redirect without a host" };
-      // One trailing slash of the raw target is dropped, even one of the query, and `/` alone becomes nothing.
-      const { target } = request;
-      const kept = target.endsWith("/") && !config.preserveTrailingSlash ? target.slice(0, -1) : target;
-      return {
-        status: config.status,
-        fields: [{ name: "location", value: `https://${hostOf(request)}${kept}` }],
-        reason: config.always ? "force-ssl-redirect" : "ssl-redirect",
-      };
-    },
-  };
+  return sharedFilter(config);
+}
+
+/** One for each of the few combinations there are: nearly every route has this filter, and all have the same one. */
+const filters = new Map<string, SslRedirectFilter>();
+
+function sharedFilter({ status, always, preserveTrailingSlash }: SslRedirectConfig): SslRedirectFilter {
+  const key = [status, always, preserveTrailingSlash].join();
+  const filter = filters.get(key) ?? new SslRedirectFilter(status, always, preserveTrailingSlash);
+  filters.set(key, filter);
+  return filter;
+}
+
+class SslRedirectFilter implements Filter {
+  readonly #status: number;
+  readonly #isForced: boolean;
+  readonly #preserveTrailingSlash: boolean;
+
+  constructor(status: number, isForced: boolean, preserveTrailingSlash: boolean) {
+    this.#status = status;
+    this.#isForced = isForced;
+    this.#preserveTrailingSlash = preserveTrailingSlash;
+  }
+
+  answer(request: RequestView): Answer | null {
+    if (request.isTls) return null;
+    // HTTP/1.0 without Host: `https://` and a target such as `/evil.example` would lead there.
+    if (request.authority === "") return { status: 400, fields: [], reason: "HTTPS redirect without a host" };
+    return {
+      status: this.#status,
+      fields: [{ name: "location", value: `https://${hostOf(request)}${this.#pathOf(request.target)}` }],
+      reason: this.#isForced ? "force-ssl-redirect" : "ssl-redirect",
+    };
+  }
+
+  /** One trailing slash of the raw target is dropped, even one of the query, and `/` alone becomes nothing. */
+  #pathOf(target: string): string {
+    // Of OPTIONS for the server as a whole (RFC 9112, 3.2.4).
+    if (target === "*") return "";
+    return target.endsWith("/") && !this.#preserveTrailingSlash ? target.slice(0, -1) : target;
+  }
 }
 
 /** The host as the client wrote it, without its port. */

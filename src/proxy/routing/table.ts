@@ -17,6 +17,7 @@ import type {
   RouteSettings,
   RouteView,
 } from "../filter.ts";
+import { FilterLists } from "./filter-lists.ts";
 import { pathBytes, prefixKey } from "./path.ts";
 import { ResponseEditsFactory } from "./response-edits.ts";
 import type {
@@ -54,6 +55,7 @@ interface Compilation {
   readonly runtimes: FeatureRuntimes;
   readonly upstreamIndexes: ReadonlyMap<UpstreamId, number>;
   readonly certificates: ReadonlyMap<string, CertificateIr>;
+  readonly filterLists: FilterLists;
   readonly edits: ResponseEditsFactory;
   readonly problems: string[];
 }
@@ -64,6 +66,7 @@ export function compile(ir: RoutingIr, runtimes: FeatureRuntimes, previous: Snap
     runtimes,
     upstreamIndexes: new Map(ir.upstreams.map(({ id }, index) => [id, index])),
     certificates: new Map(ir.certificates.map((certificate) => [certificate.id, certificate])),
+    filterLists: new FilterLists(),
     edits: new ResponseEditsFactory(),
     problems: [],
   };
@@ -202,7 +205,7 @@ function buildRoute(host: VirtualHostIr, ir: RouteIr, compilation: Compilation):
     isImplicit: ir.isImplicit,
     upstream: ir.backend.kind === "default" ? -1 : upstreamIndex(ir.backend.upstream, compilation),
     alternatives: ir.alternatives.flatMap((each) => compileAlternative(routeId(host, ir), each, compilation)),
-    filters: filters.filter(({ filter }) => filter.answer !== undefined),
+    filters: compilation.filterLists.share(filters.filter(({ filter }) => filter.answer !== undefined)),
     responseFields: compilation.edits.make(all, false),
     responseFieldsOverTls: compilation.edits.make(all, true),
     settings,
