@@ -161,5 +161,12 @@ export class FieldReader {
 
 /** Maps and lists as JSON, so that no reader of annotations takes them for an absent value. Null is Go's empty string. */
 function plainText(value: unknown): string {
-  return value === null ? "" : typeof value === "string" ? value : JSON.stringify(value);
+  if (value === null) return "";
+  if (typeof value === "string") return value;
+  try {
+    return JSON.stringify(value) ?? "(not plain data)";
+  } catch {
+    // An anchor of YAML that holds itself, or a number that JSON does not have.
+    return "(not plain data)";
+  }
 }

@@ -33,7 +33,7 @@ interface Placed {
 }
 
 /** Lists inside lists are taken apart this deep. */
-const listDepthMax = 4;
+const listDepthMax = 2;
 
 export function parseManifest(text: string, isJson: boolean, known: ManifestCache = new Map()): Manifest {
   const cache = new Map<string, readonly Placed[] | ManifestProblem>();

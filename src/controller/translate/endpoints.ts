@@ -134,7 +134,8 @@ class EndpointResolver {
     const bytes = parseAddress(text);
     if (bytes === null) return null;
     const kind = classifyAddress(bytes);
-    if (kind === "ordinary" || (kind === "loopback" && this.#options.allowLoopbackUpstreams)) return formatAddress(bytes);
+    if (kind === "ordinary" || (kind === "loopback" && this.#options.allowLoopbackUpstreams))
+      return formatAddress(bytes);
     const hint = kind === "loopback" ? " (the flag --allow-loopback-upstreams allows it)" : "";
     this.report("error", object, field, {
       reason: "ForbiddenAddress",

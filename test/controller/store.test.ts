@@ -1,0 +1,120 @@
+import { describe, expect, test } from "vitest";
+import { decodeObject } from "../../src/controller/decode/decode.ts";
+import { ObjectStore, type Change } from "../../src/controller/store.ts";
+import { ingress, ref, rule, service, slice } from "./fake-source.ts";
+
+function storeWith(...values: readonly unknown[]): ObjectStore {
+  const store = new ObjectStore({
+    configMap: "default/config",
+    defaultBackendService: "default/fallback",
+    defaultSslCertificate: "default/cert",
+  });
+  for (const value of values) put(store, value);
+  return store;
+}
+
+function put(store: ObjectStore, value: unknown): Change {
+  const { object, findings } = decodeObject(value);
+  return store.upsert(object!, findings);
+}
+
+const plain = (kind: string, name: string, rest: object = {}): unknown => ({
+  apiVersion: "v1",
+  kind,
+  metadata: { name },
+  ...rest,
+});
+const web = ingress("web", {
+  rules: [rule("a.example", { "/": ["web", 80] })],
+  defaultBackend: { service: { name: "rest", port: { number: 80 } } },
+  tls: [{ hosts: ["a.example"], secretName: "tls" }],
+});
+
+describe("what an event means for routing", () => {
+  const all = { routing: true, services: [], diagnostics: false };
+  const none = { routing: false, services: [], diagnostics: false };
+  test.each([
+    ["an Ingress", ingress("other", {}), all],
+    ["a Secret that an Ingress names", plain("Secret", "tls"), all],
+    ["the Secret of the default certificate", plain("Secret", "cert"), all],
+    ["another Secret", plain("Secret", "other"), none],
+    ["the ConfigMap of the controller", plain("ConfigMap", "config"), all],
+    ["another ConfigMap", plain("ConfigMap", "other"), none],
+    ["a Namespace", plain("Namespace", "x"), none],
+    ["a Service that a path names", service("web"), { ...all, services: ["default/web"] }],
+    ["a Service that a default backend names", service("rest"), { ...all, services: ["default/rest"] }],
+    ["the Service of the default backend", service("fallback"), { ...all, services: ["default/fallback"] }],
+    ["another Service", service("other"), { ...none, services: ["default/other"] }],
+    ["an EndpointSlice", slice("web-1", "web", []), { ...none, services: ["default/web"] }],
+    ["Endpoints", plain("Endpoints", "web"), { ...none, services: ["default/web"] }],
+  ])("%s", (_name, value, expected) => {
+    const store = storeWith(web);
+    expect(put(store, value)).toEqual(expected);
+    expect(put(store, value)).toEqual(none);
+    const { object } = decodeObject(value);
+    const { namespace, name } = object!.meta;
+    expect(store.delete({ kind: object!.kind, namespace, name })).toEqual(expected);
+    expect(store.delete({ kind: object!.kind, namespace, name })).toEqual(none);
+  });
+
+  test("a slice that goes over to another Service concerns both", () => {
+    const store = storeWith(slice("s", "web", []));
+    expect(put(store, slice("s", "api", [])).services.toSorted()).toEqual(["default/api", "default/web"]);
+  });
+});
+
+test("tells who refers to a Service or a Secret, as long as they do", () => {
+  const store = storeWith(web, ingress("api", { rules: [rule("b.example", { "/": ["web", 80] })] }));
+  expect([...store.referrersOf("Service", "default/web")]).toEqual(["default/web", "default/api"]);
+  expect([...store.referrersOf("Service", "default/rest")]).toEqual(["default/web"]);
+  expect([...store.referrersOf("Secret", "default/tls")]).toEqual(["default/web"]);
+  put(store, ingress("web", {}));
+  expect([...store.referrersOf("Service", "default/web")]).toEqual(["default/api"]);
+  store.delete(ref("Ingress", "api"));
+  expect(store.referrersOf("Service", "default/web").size).toBe(0);
+  expect(store.referrersOf("Secret", "default/tls").size).toBe(0);
+});
+
+describe("an update that the API server would refuse", () => {
+  const broken = ingress("web", { rules: [rule("a.example:80", { "/": ["web", 80] })] });
+
+  test("does not replace a good version, however often it comes", () => {
+    const store = storeWith(web);
+    const good = store.index.ingresses.get("default/web");
+    expect(put(store, broken)).toEqual({ routing: false, services: [], diagnostics: true });
+    expect(put(store, broken)).toEqual({ routing: false, services: [], diagnostics: false });
+    expect(store.index.ingresses.get("default/web")).toBe(good);
+    expect(store.diagnostics()).toMatchObject([
+      { reason: "InvalidHost", message: expect.stringMatching(/keeps serving$/) },
+    ]);
+    // Back to what is served: no change of routing, the diagnostic goes.
+    expect(put(store, web)).toEqual({ routing: false, services: [], diagnostics: true });
+    expect(store.diagnostics()).toEqual([]);
+  });
+
+  test("is used as far as it goes when there is no good version", () => {
+    const store = storeWith(broken);
+    expect(store.index.ingresses.get("default/web")?.rules).toEqual([]);
+    expect(store.diagnostics()).toMatchObject([{ message: expect.stringMatching(/the rule is left out$/) }]);
+    expect(put(store, ingress("web", { rules: [rule("b:1", {}), rule("c.example", {})] })).routing).toBe(
+      true,
+    );
+    expect(store.index.ingresses.get("default/web")?.rules.map((each) => each.host)).toEqual(["c.example"]);
+  });
+
+  test("is forgotten with its object: the next one of the name is new", () => {
+    const store = storeWith(web);
+    put(store, broken);
+    store.delete(ref("Ingress", "web"));
+    expect(store.diagnostics()).toEqual([]);
+    put(store, broken);
+    expect(store.index.ingresses.get("default/web")?.rules).toEqual([]);
+  });
+
+  test("is not what a mere warning is", () => {
+    const store = storeWith(web);
+    const odd = ingress("web", { rules: [], ruels: [] });
+    expect(put(store, odd)).toEqual({ routing: true, services: [], diagnostics: true });
+    expect(store.index.ingresses.get("default/web")?.rules).toEqual([]);
+  });
+});
