@@ -121,7 +121,8 @@ export class AdminServer {
       return { status: 200, contentType: subject.metricsContentType, body: await subject.metricsText() };
     }
     if (path === "/") return text(200, indexText(healthCheckPath));
-    if (!isLocal(request)) return text(403, "only from the same machine, by address or as localhost");
+    if (!isLocal(request.socket.remoteAddress ?? "", request.headers.host ?? "localhost"))
+      return text(403, "only from the same machine, by address or as localhost");
     const asJson = wantsJson(request, query);
     return path === "/debug/table" ? tablePage(subject.table(), asJson) : diagnosticsPage(subject, asJson);
   }
@@ -143,11 +144,11 @@ function diagnosticsPage(subject: AdminSubject, asJson: boolean): Page {
  * The peer is on this machine, and the page was asked for by address or as localhost. The latter keeps out web pages
  * whose own name was made to resolve to 127.0.0.1 (DNS rebinding).
  */
-function isLocal(request: IncomingMessage): boolean {
-  const peer = (request.socket.remoteAddress ?? "").replace(/^::ffff:/, "");
+export function isLocal(peerAddress: string, hostField: string): boolean {
+  const peer = peerAddress.replace(/^::ffff:/, "");
   const family = isIP(peer);
   if (family === 0 || !loopback.check(peer, family === 4 ? "ipv4" : "ipv6")) return false;
-  const host = (request.headers.host ?? "localhost").replace(/:\d*$/, "").replace(/^\[(.*)\]$/, "$1");
+  const host = hostField.replace(/:\d*$/, "").replace(/^\[(.*)\]$/, "$1");
   return host.toLowerCase() === "localhost" || isIP(host) !== 0;
 }
 
