@@ -98,6 +98,8 @@ export class Exchange
   #isRequestBlocked = false;
   #isResponseBlocked = false;
   #mayContinue = false;
+  /** Directions of a tunnel that are open. */
+  #tunnelHalves = 0;
 
   constructor(core: ProxyCore, downstream: Downstream) {
     this.#core = core;
@@ -181,6 +183,10 @@ export class Exchange
     this.#upstream?.sendEnd(trailers);
   }
 
+  onDownstreamReadDone(): void {
+    this.#upstream?.flush();
+  }
+
   onDownstreamDrain(): void {
     if (!this.#isResponseBlocked) return;
     this.#isResponseBlocked = false;
@@ -207,6 +213,7 @@ export class Exchange
 
   onTunnelEnd(): void {
     this.#upstream?.endTunnel();
+    this.#endTunnelHalf();
   }
 
   // From the endpoint.
@@ -216,6 +223,11 @@ export class Exchange
     this.#state = State.Requesting;
     upstream.sendRequest(this);
     if (!this.hasContent) return;
+    if (this.#isRequestComplete) {
+      // A retry: what the client sent was an empty chunked message, and it will not come again.
+      upstream.sendEnd("");
+      return;
+    }
     if (this.#mayContinue) {
       this.deadlineAt = this.#core.clock.nowMs() + this.#core.limits.continueTimeoutMs;
       this.#core.deadlines.add(this);
@@ -265,6 +277,7 @@ export class Exchange
 
   onUpstreamSwitched(response: ResponseMessage): void {
     this.#state = State.Tunnel;
+    this.#tunnelHalves = 2;
     this.#status = 101;
     const lines = responseLines(response.fields, response.connectionNames, this.#edits(), httpDate());
     const upgrade = response.fields.get("upgrade") ?? this.upgrade;
@@ -279,6 +292,7 @@ export class Exchange
   }
 
   onUpstreamTunnelEnd(): void {
+    this.#endTunnelHalf();
     this.#downstream.endTunnel();
   }
 
@@ -309,6 +323,11 @@ export class Exchange
     } else {
       this.#refuse(code);
     }
+  }
+
+  onUpstreamBug(error: unknown): void {
+    this.#upstream = null;
+    this.#downstream.onBug(error);
   }
 
   /** The endpoint has not said whether it wants the content: ask for it ourselves. */
@@ -463,6 +482,14 @@ export class Exchange
     this.#live = null;
     this.#route = null;
     this.#upstream = null;
+  }
+
+  /** After both halves the exchange is over; what is still to be written leaves with the ends of the connections. */
+  #endTunnelHalf(): void {
+    this.#tunnelHalves -= 1;
+    if (this.#tunnelHalves > 0) return;
+    this.#upstream?.release(true);
+    this.#finish();
   }
 
   #dropUpstream(): void {

@@ -56,6 +56,8 @@ export interface Downstream {
   startTunnel(lines: string): void;
   sendTunnelBytes(buffer: Buffer, start: number, end: number): boolean;
   endTunnel(): void;
+  /** Something threw while the endpoint's side was at work: the connection closes and is counted. */
+  onBug(error: unknown): void;
 }
 
 /** The exchange, as the connection of the client sees it. */
@@ -63,6 +65,8 @@ export interface DownstreamEvents {
   /** False: keep what follows until `resumeContent`. */
   onContent(buffer: Buffer, start: number, end: number): boolean;
   onContentEnd(trailers: string): void;
+  /** One read has been handed over as far as possible. */
+  onDownstreamReadDone(): void;
   onDownstreamDrain(): void;
   /** The request cannot be read to its end: its content is malformed, too slow, or the connection closed. */
   onRequestFailed(code: ErrorCode): void;
@@ -99,7 +103,10 @@ export interface Upstream {
   resume(): void;
   sendTunnelBytes(buffer: Buffer, start: number, end: number): boolean;
   endTunnel(): void;
-  /** Done with it after a complete response. `isRequestComplete` false: it cannot carry another exchange. */
+  /**
+   * Done with it after a complete response, or after both ends of a tunnel. `isRequestComplete` false: it cannot carry
+   * another exchange.
+   */
   release(isRequestComplete: boolean): void;
   destroy(): void;
 }
@@ -120,4 +127,6 @@ export interface UpstreamEvents {
   onUpstreamDrain(): void;
   /** The connection is gone. */
   onUpstreamFailed(code: ErrorCode, detail: string): void;
+  /** Something threw; the connection is closed. */
+  onUpstreamBug(error: unknown): void;
 }

@@ -150,6 +150,12 @@ export class Peer {
     await this.until("the close", () => this.isClosed);
   }
 
+  /** Waits until the other side has ended the connection, in order or not. */
+  async gone(): Promise<void> {
+    this.mayEnd = true;
+    await this.until("the other side to go", () => this.isEnded || this.isClosed);
+  }
+
   /** What came and nobody read yet. */
   get unread(): string {
     return this.#joined().toString("latin1");

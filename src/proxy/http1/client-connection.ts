@@ -37,6 +37,8 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
   #isRequestSent = false;
   #hasOfferedUpgrade = false;
   #isResponseComplete = false;
+  /** The client is slow, so the endpoint may be silent for as long. */
+  #isPaused = false;
   #keepAliveMs = Infinity;
 
   /** Starts to connect; `events` learns how it went. */
@@ -57,11 +59,11 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
     });
     this.#socket = socket;
     this.#output = new OutputBuffer(socket);
-    socket.on("connect", () => this.#onConnect());
-    socket.on("drain", () => this.#onDrain());
-    socket.on("end", () => this.#onEnd());
-    socket.on("error", (error) => this.#onGone(error.message));
-    socket.on("close", () => this.#onGone("connection closed"));
+    socket.on("connect", () => this.#guard(() => this.#onConnect()));
+    socket.on("drain", () => this.#guard(() => this.#onDrain()));
+    socket.on("end", () => this.#guard(() => this.#onEnd()));
+    socket.on("error", (error) => this.#guard(() => this.#onGone(error.message)));
+    socket.on("close", () => this.#guard(() => this.#onGone("connection closed")));
     pool.services.deadlines.add(this);
   }
 
@@ -96,9 +98,8 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
     const isOpen = this.#isChunkedRequest
       ? this.#output.appendChunk(buffer, start, end)
       : this.#output.appendBytes(buffer, start, end);
-    this.#waiting = isOpen ? Waiting.Response : Waiting.Send;
-    const timeoutMs = isOpen ? this.#timeouts.readTimeoutMs : this.#timeouts.sendTimeoutMs;
-    this.deadlineAt = this.#pool.services.clock.nowMs() + timeoutMs;
+    if (isOpen) this.#waitForResponse();
+    else this.#waitToSend();
     return isOpen;
   }
 
@@ -107,7 +108,7 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
     if (this.#isChunkedRequest) this.#output.appendText(`0\r\n${trailers}\r\n`);
     this.#output.flush();
     this.#isRequestSent = true;
-    if (!this.hasReceived) this.#waitForResponse();
+    if (this.#waiting !== Waiting.Send) this.#waitForResponse();
   }
 
   flush(): void {
@@ -116,20 +117,22 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
 
   pause(): void {
     this.#socket.pause();
-    // The client is slow, not the endpoint.
-    this.deadlineAt = Infinity;
+    this.#isPaused = true;
+    if (this.#waiting === Waiting.Response) this.deadlineAt = Infinity;
   }
 
   resume(): void {
     if (this.#state !== State.Busy && this.#state !== State.Tunnel) return;
     this.#socket.resume();
-    this.#waitForResponse();
+    this.#isPaused = false;
+    if (this.#waiting === Waiting.Response) this.#waitForResponse();
   }
 
   sendTunnelBytes(buffer: Buffer, start: number, end: number): boolean {
-    this.#waitForResponse();
     const isOpen = this.#output.appendBytes(buffer, start, end);
     this.#output.flush();
+    if (isOpen) this.#waitForResponse();
+    else this.#waitToSend();
     return isOpen;
   }
 
@@ -139,6 +142,11 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
 
   release(isRequestComplete: boolean): void {
     this.#events = null;
+    if (this.#state === State.Tunnel) {
+      // Both ends were sent: the socket closes by itself once the last bytes have left.
+      this.#waitToSend();
+      return;
+    }
     const now = this.#pool.services.clock.nowMs();
     const { limits } = this.#pool.services;
     const mayStay =
@@ -156,6 +164,7 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
     }
     this.#state = State.Idle;
     this.#waiting = Waiting.Nothing;
+    this.#isPaused = false;
     this.deadlineAt = now + Math.min(limits.idleUpstreamTimeoutMs, this.#keepAliveMs);
     this.#socket.resume();
     this.#pool.putIdle(this);
@@ -167,6 +176,10 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
   }
 
   onDeadline(): void {
+    this.#guard(() => this.#onDeadline());
+  }
+
+  #onDeadline(): void {
     switch (this.#waiting) {
       case Waiting.Nothing:
         this.#close();
@@ -183,8 +196,17 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
   }
 
   onBytes(buffer: Buffer, start: number, end: number): void {
+    const events = this.#events;
+    try {
+      this.#receive(buffer, start, end);
+    } catch (error) {
+      this.#onBug(error, events);
+    }
+  }
+
+  #receive(buffer: Buffer, start: number, end: number): void {
     if (this.#state === State.Tunnel) {
-      this.#waitForResponse();
+      if (this.#waiting === Waiting.Response) this.#waitForResponse();
       this.#events?.onUpstreamTunnelBytes(buffer, start, end);
       return;
     }
@@ -313,9 +335,38 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
     this.#socket.destroy();
   }
 
+  /**
+   * The endpoint has its time to answer once it has the whole request; before that the client's time to send it counts.
+   */
   #waitForResponse(): void {
+    const isItsTurn = this.#isRequestSent || !this.#parser.isInHead;
     this.#waiting = Waiting.Response;
-    this.deadlineAt = this.#pool.services.clock.nowMs() + this.#timeouts.readTimeoutMs;
+    this.deadlineAt =
+      isItsTurn && !this.#isPaused
+        ? this.#pool.services.clock.nowMs() + this.#timeouts.readTimeoutMs
+        : Infinity;
+  }
+
+  #waitToSend(): void {
+    this.#waiting = Waiting.Send;
+    this.deadlineAt = this.#pool.services.clock.nowMs() + this.#timeouts.sendTimeoutMs;
+  }
+
+  #guard(action: () => void): void {
+    const events = this.#events;
+    try {
+      action();
+    } catch (error) {
+      this.#onBug(error, events);
+    }
+  }
+
+  /** A bug of ours costs the two connections of the exchange, not the proxy. */
+  #onBug(error: unknown, events: UpstreamEvents | null): void {
+    this.#events = null;
+    this.#close();
+    if (events === null) throw error;
+    events.onUpstreamBug(error);
   }
 }
 

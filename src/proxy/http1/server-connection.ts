@@ -83,6 +83,7 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     }
     this.#output = new OutputBuffer(this.#socket);
     this.#socket.on("drain", () => this.#guard(() => this.#onDrain()));
+    this.#socket.on("finish", () => this.#guard(() => this.#onFinish()));
     this.#socket.on("end", () => this.#guard(() => this.#onEnd()));
     this.#socket.on("error", () => this.#guard(() => this.#onClosed()));
     this.#socket.on("close", () => this.#guard(() => this.#onClosed()));
@@ -116,7 +117,7 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     try {
       this.#receive(buffer, start, end);
     } catch (error) {
-      this.#onBug(error);
+      this.onBug(error);
     }
   }
 
@@ -125,7 +126,10 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
       if (!this.#exchange.onTunnelBytes(buffer, start, end)) this.#socket.pause();
     } else if (this.#phase === Phase.Lingering) {
       this.#lingerBytes += end - start;
-      if (this.#lingerBytes > this.#core.limits.lingerMaxBytes) this.#close();
+      if (this.#lingerBytes <= this.#core.limits.lingerMaxBytes) return;
+      // What is still to be written goes out first.
+      if (this.#socket.writableFinished) this.#close();
+      else this.#socket.pause();
     } else if (this.#stash === null) {
       const pos = this.#process(buffer, start, end);
       if (pos < end) this.#keep(Buffer.from(buffer.subarray(pos, end)));
@@ -146,12 +150,19 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
       pos = next;
     }
     this.#isProcessing = false;
+    // Content that came with this read leaves now; the next piece may be long in coming.
+    if (!this.#isRequestRead) this.#exchange.onDownstreamReadDone();
     return this.#phase === Phase.Lingering || this.#phase === Phase.Closed ? end : pos;
   }
 
   /** Returns the new position; -1: not now. */
   #readHead(buffer: Buffer, pos: number, end: number): number {
     if (!this.#isResponseWritten) return -1;
+    if (this.#socket.writableNeedDrain) {
+      // Responses that the client does not take must not pile up by the number of requests that it pipelines.
+      this.#waitFor(Waiting.Drain, this.#core.limits.downstreamStallTimeoutMs);
+      return -1;
+    }
     if (this.#waiting === Waiting.NextRequest) this.#waitFor(Waiting.Head, this.#core.limits.headTimeoutMs);
     const step = this.#parser.read(buffer, pos, end);
     if (step === Step.More) return end;
@@ -178,7 +189,6 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     this.#waiting = Waiting.Nothing;
     this.deadlineAt = Infinity;
     this.#exchange.begin(parser);
-    if (!this.#isRequestRead && !this.#isResponseWritten) this.#startContentClock();
   }
 
   #readContent(buffer: Buffer, pos: number, end: number): number {
@@ -215,15 +225,14 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
       this.#exchange.onRequestFailed("contentTimeout");
       return;
     }
-    this.#exchange.onContent(buffer, contentStart, contentEnd);
+    if (this.#exchange.onContent(buffer, contentStart, contentEnd)) return;
+    // Nobody takes it now: that is not the client's fault. `resumeContent` starts its clock again.
+    if (this.#waiting === Waiting.Content) this.#waitForNothing();
   }
 
   #onContentEnd(): void {
     this.#isRequestRead = true;
-    if (this.#waiting === Waiting.Content) {
-      this.#waiting = Waiting.Nothing;
-      this.deadlineAt = Infinity;
-    }
+    if (this.#waiting === Waiting.Content) this.#waitForNothing();
     if (!this.#isResponseWritten) this.#exchange.onContentEnd(this.#parser.content.trailers);
     else this.#nextRequest();
   }
@@ -248,7 +257,7 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     if (stash !== null) {
       this.#stash = null;
       if (this.#phase === Phase.Tunnel) {
-        this.#exchange.onTunnelBytes(stash, 0, stash.length);
+        if (!this.#exchange.onTunnelBytes(stash, 0, stash.length)) return;
       } else {
         const pos = this.#process(stash, 0, stash.length);
         if (pos < stash.length) this.#stash = stash.subarray(pos);
@@ -307,6 +316,7 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     if (this.#isChunked) this.#output.appendText(`0\r\n${trailers}\r\n`);
     this.#output.flush();
     this.#isResponseWritten = true;
+    this.#isUntilClose = false;
     if (this.#isRequestRead) {
       this.#nextRequest();
     } else if (this.#isLast) {
@@ -333,13 +343,9 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     if (this.#phase === Phase.Closed) return;
     this.#isResponseWritten = true;
     this.#isRequestRead = true;
-    if (this.#isUntilClose || code === "downstreamStalled") {
-      this.#close();
-      return;
-    }
-    this.#output.flush();
-    this.#forget();
-    this.#socket.destroySoon();
+    const isClientLost = code === "downstreamClosed" || code === "downstreamStalled";
+    if (this.#isUntilClose || isClientLost) this.#close();
+    else this.#endGracefully();
   }
 
   resumeContent(): void {
@@ -360,12 +366,24 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
   sendTunnelBytes(buffer: Buffer, start: number, end: number): boolean {
     const isOpen = this.#output.appendBytes(buffer, start, end);
     this.#output.flush();
+    if (!isOpen) this.#waitFor(Waiting.Drain, this.#core.limits.downstreamStallTimeoutMs);
     return isOpen;
   }
 
   endTunnel(): void {
-    this.#output.flush();
-    this.#socket.end();
+    if (this.#isReadEnded) this.#endGracefully();
+    else this.#socket.end();
+  }
+
+  /** A bug of ours costs this connection, not the proxy. */
+  onBug(error: unknown): void {
+    this.#core.onBug(error);
+    this.#isProcessing = false;
+    try {
+      this.#exchange.onRequestFailed("internalError");
+    } finally {
+      if (this.#phase !== Phase.Lingering) this.#close();
+    }
   }
 
   // Time.
@@ -374,7 +392,7 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     this.#guard(() => {
       switch (this.#waiting) {
         case Waiting.Nothing:
-          this.deadlineAt = Infinity;
+          this.#waitForNothing();
           return;
         case Waiting.Head:
           this.#onHeadTimeout();
@@ -412,6 +430,11 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     this.deadlineAt = this.#core.clock.nowMs() + timeoutMs;
   }
 
+  #waitForNothing(): void {
+    this.#waiting = Waiting.Nothing;
+    this.deadlineAt = Infinity;
+  }
+
   #startContentClock(): void {
     this.#contentBytes = 0;
     this.#contentSince = this.#core.clock.nowMs();
@@ -442,19 +465,24 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
   }
 
   #onDrain(): void {
-    if (this.#waiting === Waiting.Drain) {
-      this.#waiting = Waiting.Nothing;
-      this.deadlineAt = Infinity;
-    }
+    if (this.#waiting === Waiting.Drain && this.#phase !== Phase.Lingering) this.#waitForNothing();
     this.#exchange.onDownstreamDrain();
+    if (this.#phase !== Phase.Open || !this.#isRequestRead || !this.#isResponseWritten) return;
+    if (this.#waiting === Waiting.Nothing) {
+      this.#waitFor(Waiting.NextRequest, this.#core.limits.keepAliveTimeoutMs);
+    }
+    this.#processStash();
   }
 
   /** The client will send no more; it may still wait for the answer to a complete request. */
   #onEnd(): void {
     this.#isReadEnded = true;
-    if (this.#phase === Phase.Tunnel) this.#exchange.onTunnelEnd();
-    else if (this.#phase === Phase.Lingering) this.#close();
-    else if (this.#phase === Phase.Open) {
+    if (this.#phase === Phase.Tunnel) {
+      this.#exchange.onTunnelEnd();
+      if (this.#socket.writableEnded) this.#endGracefully();
+    } else if (this.#phase === Phase.Lingering) {
+      if (this.#socket.writableFinished) this.#close();
+    } else if (this.#phase === Phase.Open) {
       if (this.#stash !== null) return;
       if (!this.#isRequestRead) {
         this.#exchange.onRequestFailed("downstreamClosed");
@@ -463,19 +491,23 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     }
   }
 
+  /** Everything that was written reaches the client, however slowly it reads, as long as it reads. */
   #endGracefully(): void {
     if (this.#phase === Phase.Closed || this.#phase === Phase.Lingering) return;
     this.#output.flush();
     this.#stash = null;
-    if (this.#isReadEnded) {
-      this.#forget();
-      this.#socket.destroySoon();
-      return;
-    }
     this.#phase = Phase.Lingering;
-    this.#waitFor(Waiting.Linger, this.#core.limits.lingerTimeoutMs);
+    this.#waitFor(Waiting.Drain, this.#core.limits.downstreamStallTimeoutMs);
     this.#socket.end();
     this.#socket.resume();
+    if (this.#socket.writableFinished) this.#onFinish();
+  }
+
+  /** The end was sent. In a tunnel the other direction goes on. */
+  #onFinish(): void {
+    if (this.#phase !== Phase.Lingering) return;
+    if (this.#isReadEnded || this.#lingerBytes > this.#core.limits.lingerMaxBytes) this.#close();
+    else this.#waitFor(Waiting.Linger, this.#core.limits.lingerTimeoutMs);
   }
 
   #onClosed(): void {
@@ -486,37 +518,21 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
 
   #close(): void {
     if (this.#phase === Phase.Closed) return;
-    this.#forget();
-    if (this.#isUntilClose && !this.isTls) this.#socket.resetAndDestroy();
-    else this.#socket.destroy();
-  }
-
-  #forget(): void {
     this.#phase = Phase.Closed;
-    this.#waiting = Waiting.Nothing;
-    this.deadlineAt = Infinity;
+    this.#waitForNothing();
     this.#stash = null;
     this.#core.deadlines.delete(this);
     this.#listener.connections.delete(this);
     this.#listener.counters.closed();
+    if (this.#isUntilClose && !this.isTls) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
   }
 
   #guard(action: () => void): void {
     try {
       action();
     } catch (error) {
-      this.#onBug(error);
-    }
-  }
-
-  /** A bug of ours costs this connection, not the proxy. */
-  #onBug(error: unknown): void {
-    this.#core.onBug(error);
-    this.#isProcessing = false;
-    try {
-      this.#exchange.onRequestFailed("internalError");
-    } finally {
-      this.#close();
+      this.onBug(error);
     }
   }
 }
