@@ -6,6 +6,7 @@ import type { CertificateIr, EndpointsIr, RoutingIr } from "../ir/routing.ts";
 import type { Cancel, Clock } from "../util/clock.ts";
 import { equalJson } from "./equal-json.ts";
 import type { ObjectKey } from "./objects.ts";
+import { MergedSource } from "./sources/merged.ts";
 import type { ObjectEvent, Source } from "./sources/source.ts";
 import { ObjectStore, type Change } from "./store.ts";
 import { translateEndpoints, type ServiceEndpoints } from "./translate/endpoints.ts";
@@ -26,6 +27,7 @@ export interface Publisher {
 }
 
 export interface RebuildOptions {
+  /** Of an object that two sources have, the version of the first counts. */
   readonly sources: readonly Source[];
   readonly translate: Omit<TranslateOptions, "lastGoodCertificates">;
   readonly publisher: Publisher;
@@ -64,7 +66,7 @@ interface Published {
 export class RebuildLoop {
   readonly #options: RebuildOptions;
   readonly #store: ObjectStore;
-  readonly #unsynced: Set<Source>;
+  readonly #source: Source;
   readonly #reports = new Map<string, readonly Diagnostic[]>();
   readonly #firstBuild = Promise.withResolvers<void>();
   #published: Published | null = null;
@@ -72,6 +74,7 @@ export class RebuildLoop {
   #failure: Diagnostic | null = null;
 
   #isClosed = false;
+  #isSynced = false;
   #isRoutingDue = true;
   readonly #servicesDue = new Set<ObjectKey>();
   #cancelBuild: Cancel | null = null;
@@ -86,7 +89,7 @@ export class RebuildLoop {
   constructor(options: RebuildOptions) {
     this.#options = options;
     this.#store = new ObjectStore(options.translate);
-    this.#unsynced = new Set(options.sources);
+    this.#source = new MergedSource(options.sources);
   }
 
   /**
@@ -94,11 +97,7 @@ export class RebuildLoop {
    * succeeded). Rejects when a source cannot be read.
    */
   async start(): Promise<void> {
-    const { sources } = this.#options;
-    await Promise.all(
-      sources.map((source, index) => source.start((event) => this.#receive(event, source, String(index)))),
-    );
-    if (sources.length === 0) this.#build();
+    await this.#source.start((event) => this.#receive(event));
     await this.#firstBuild.promise;
   }
 
@@ -112,10 +111,10 @@ export class RebuildLoop {
     this.#isClosed = true;
     this.#cancelBuild?.();
     this.#firstBuild.resolve();
-    await Promise.all(this.#options.sources.map((source) => source.close()));
+    await this.#source.close();
   }
 
-  #receive(event: ObjectEvent, source: Source, sourceName: string): void {
+  #receive(event: ObjectEvent): void {
     if (this.#isClosed) return;
     switch (event.kind) {
       case "upsert":
@@ -125,18 +124,20 @@ export class RebuildLoop {
         this.#note(this.#store.delete(event.ref));
         return;
       case "report":
-        this.#reports.set(`${sourceName} ${event.origin}`, event.diagnostics);
-        if (this.#unsynced.size === 0) this.#changed();
+        if (event.diagnostics.length === 0) this.#reports.delete(event.origin);
+        else this.#reports.set(event.origin, event.diagnostics);
+        if (this.#isSynced) this.#changed();
         return;
       case "synced":
-        if (this.#unsynced.delete(source) && this.#unsynced.size === 0) this.#build();
+        this.#isSynced = true;
+        this.#build();
     }
   }
 
   #note(change: Change): void {
     if (change.routing) this.#isRoutingDue = true;
     for (const service of change.services) this.#servicesDue.add(service);
-    if (this.#unsynced.size > 0) return;
+    if (!this.#isSynced) return;
     if (change.routing || change.services.length > 0) this.#schedule();
     else if (change.diagnostics) this.#changed();
   }

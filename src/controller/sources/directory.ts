@@ -47,6 +47,8 @@ export class DirectorySource implements Source {
 
   readonly #files = new Map<string, Known>();
   readonly #watchers = new Map<string, { readonly watcher: FSWatcher; readonly inode: string }>();
+  /** Directories of the last scan that could not be watched. */
+  readonly #unwatched: string[] = [];
   readonly #emitted = new Map<string, FileEntry>();
   readonly #reported = new Map<string, string>();
   /** By path relative to the root. */
@@ -141,6 +143,7 @@ export class DirectorySource implements Source {
 
   /** Finds what is new, changed or gone, and watches new directories. */
   async #scan(changedAtMs: number): Promise<void> {
+    this.#unwatched.length = 0;
     const walk = new Walk(this.#root, (directory, inode) => this.#watch(directory, inode));
     await walk.run();
     const present = walk.files();
@@ -160,8 +163,10 @@ export class DirectorySource implements Source {
       watcher.close();
       this.#watchers.delete(directory);
     }
-    const unreadable = walk.unreadable.map((directory) => unreadableDirectory(directory));
-    this.#report("directories", unreadable);
+    this.#report("directories", [
+      ...walk.unreadable.map((path) => unreadableDirectory(path)),
+      ...this.#unwatched.map((path) => unwatchedDirectory(path)),
+    ]);
   }
 
   #watch(directory: string, inode: string): void {
@@ -181,6 +186,7 @@ export class DirectorySource implements Source {
       this.#watchers.set(directory, { watcher, inode });
     } catch {
       // No more watches to be had, or the directory is gone again: the poll finds changes, only later.
+      this.#unwatched.push(relative(this.#root, directory));
     }
   }
 
@@ -294,6 +300,16 @@ function unreadableDirectory(path: string): Diagnostic {
     severity: "error",
     reason: "UnreadableDirectory",
     message: "it cannot be read; what its files said keeps serving",
+    object: { kind: "File", namespace: "", name: path === "" ? "." : path },
+    field: "",
+  };
+}
+
+function unwatchedDirectory(path: string): Diagnostic {
+  return {
+    severity: "warning",
+    reason: "UnwatchedDirectory",
+    message: `the system gives no watch for it (fs.inotify.max_user_watches?); changes are found every ${pollMs} ms`,
     object: { kind: "File", namespace: "", name: path === "" ? "." : path },
     field: "",
   };
