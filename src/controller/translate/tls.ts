@@ -84,9 +84,15 @@ export class TlsTranslator {
     const certificates: CertificateIr[] = [];
     let isListed = false;
     for (const plan of withTls) {
-      if (plan.ref.namespace !== first.ref.namespace) continue;
       for (const item of plan.object.tls) {
         if (!item.hosts.includes(draft.host)) continue;
+        if (plan.ref.namespace !== first.ref.namespace) {
+          this.#context.report("warning", plan.ref, item.field, {
+            reason: "TlsConflict",
+            message: `${formatRef(first.ref)}, which comes first, decides on the TLS of host ${quote(draft.host)}, and only Ingresses of its namespace may add certificates; this one is not used`,
+          });
+          continue;
+        }
         isListed = true;
         const certificate = this.#forListedHost(plan, item, draft.host);
         if (certificate !== null) certificates.push(certificate);
