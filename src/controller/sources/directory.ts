@@ -25,6 +25,9 @@ export const settleMs = 15;
 export const lossMs = 500;
 /** How often everything is looked at again. */
 export const pollMs = 2_000;
+/** Files open at a time. */
+const readsMax = 32;
+
 interface Dirty {
   /** When it last changed. */
   readonly atMs: number;
@@ -195,7 +198,10 @@ export class DirectorySource implements Source {
   async #readAll(due: Iterable<readonly [string, Dirty]>): Promise<void> {
     const all = [...due];
     for (const [path] of all) this.#dirty.delete(path);
-    await Promise.all(all.map(([path, { isGone }]) => this.#read(path, isGone)));
+    for (let index = 0; index < all.length; index += readsMax) {
+      const batch = all.slice(index, index + readsMax);
+      await Promise.all(batch.map(([path, { isGone }]) => this.#read(path, isGone)));
+    }
   }
 
   async #read(path: string, isGone: boolean): Promise<void> {

@@ -30,8 +30,8 @@ export class FileState {
   /** Null: the file is gone; undefined: not known. */
   #text: string | null | undefined = undefined;
   #cache: ManifestCache = new Map();
-  /** What `entries` becomes when the loss is believed. */
-  #pending: Entries | null = null;
+  /** What the file says when its loss is believed. */
+  #pending: { readonly entries: Entries; readonly diagnostics: readonly Diagnostic[] } | null = null;
 
   constructor(path: string) {
     this.path = path;
@@ -76,7 +76,8 @@ export class FileState {
   /** The file has not changed for long enough: what is missing is meant to be missing. */
   believeLoss(): void {
     if (this.#pending === null) return;
-    this.entries = this.#pending;
+    this.entries = this.#pending.entries;
+    this.diagnostics = this.#pending.diagnostics;
     this.held = new Map();
     this.#pending = null;
   }
@@ -103,14 +104,17 @@ export class FileState {
       if (winner === undefined) fresh.set(key, next);
       else diagnostics.push(this.duplicate(next, `${this.path}, line ${winner.line}`));
     }
-    this.diagnostics = diagnostics;
-    const cut = this.path.endsWith(".json") ? new Set<string>() : cutEntries(manifest, fresh, served, text);
     const lost = new Map([...served].filter(([key]) => !fresh.has(key)));
+    const cut = this.path.endsWith(".json") ? new Set<string>() : cutEntries(manifest, fresh, served, text);
     this.held = lost;
-    this.entries = new Map(
-      [...fresh].map(([key, entry]) => [key, cut.has(key) ? (served.get(key) ?? entry) : entry]),
-    );
-    this.#pending = lost.size > 0 || cut.size > 0 ? fresh : null;
+    if (lost.size === 0 && cut.size === 0) {
+      this.entries = fresh;
+      this.diagnostics = diagnostics;
+      return;
+    }
+    const complete = [...fresh].filter(([key]) => !cut.has(key));
+    this.entries = new Map([...complete, ...[...served].filter(([key]) => cut.has(key))]);
+    this.#pending = { entries: fresh, diagnostics };
   }
 
   /** Findings about things without a name are about a place in the file. */
@@ -128,18 +132,21 @@ export class FileState {
 }
 
 /**
- * Objects of the last document that may be half written: the document is a beginning of what it was, or it is shorter
- * and does not end in a newline.
+ * Objects of the last document that may be half written. It may when the documents after it have gone; else when it is
+ * shorter than it was, and is a beginning of that or does not end in a newline.
  */
 function cutEntries(manifest: Manifest, fresh: Entries, served: Entries, text: string): ReadonlySet<string> {
   const last = manifest.entries.at(-1)?.text;
+  const hasLost = [...served.keys()].some((key) => !fresh.has(key));
+  const isOpen = !text.endsWith("\n");
   const cut = new Set<string>();
   for (const [key, entry] of fresh) {
+    if (entry.text !== last) continue;
     const before = served.get(key);
-    if (entry.text !== last || before === undefined || isDeepStrictEqual(before.object, entry.object))
-      continue;
-    const isShorter = entry.text.length < before.text.length;
-    if (isShorter && (!text.endsWith("\n") || before.text.startsWith(entry.text.trimEnd()))) cut.add(key);
+    if (before !== undefined && isDeepStrictEqual(before.object, entry.object)) continue;
+    const isShorter = before !== undefined && entry.text.length < before.text.length;
+    // An object that is new may be one that nobody meant: its name may have been cut short, too.
+    if (hasLost || (isShorter && (isOpen || before.text.startsWith(entry.text.trimEnd())))) cut.add(key);
   }
   return cut;
 }

@@ -40,6 +40,29 @@ describe("new content", () => {
     expect(summary(file)).toEqual({ served, held, isPending });
   });
 
+  test("seen at any moment of its writing shows no object in a state that was never meant", () => {
+    const rest = `---\n${service("c")}---\n${service("d")}`;
+    const before = `# one\n${service("a")}    - port: 81\n---\n${service("b")}${rest}`;
+    const after = `# two, and more\n${service("a", 90)}    - port: 81\n---\n${service("bb")}${rest}`;
+    const meant = new Set<string>();
+    for (const text of [before, after]) {
+      for (const entry of fileWith(text).entries.values()) meant.add(JSON.stringify(entry.object));
+    }
+    for (let end = 0; end < after.length; end += 1) {
+      const file = fileWith(before);
+      file.update(after.slice(0, end));
+      const served = new Map([...file.held, ...file.entries]);
+      expect([...served.keys()]).toEqual(
+        expect.arrayContaining(["a", "b", "c", "d"].map((n) => `Service/default/${n}`)),
+      );
+      for (const entry of served.values()) expect(meant).toContain(JSON.stringify(entry.object));
+      file.update(after);
+      file.believeLoss();
+      expect(file.entries).toEqual(fileWith(after).entries);
+      expect(file.diagnostics).toEqual([]);
+    }
+  });
+
   test("is believed as it is when nothing follows", () => {
     const file = fileWith(two);
     file.update(service("b", 8).trimEnd());
