@@ -206,8 +206,14 @@ export class DirectorySource implements Source {
 
   async #read(path: string, isGone: boolean): Promise<void> {
     const found = isGone ? ({ kind: "gone" } as const) : await readManifestFile(join(this.#root, path));
+    if (this.#isClosed) return;
+    if (found.kind === "gone" && !isGone) {
+      // Whether the file has gone, or the whole tree with it, and whether another path leads to it: a scan tells.
+      this.#treeChangedAtMs = this.#clock.nowMs();
+      return;
+    }
     const known = this.#files.get(path);
-    if (this.#isClosed || (found.kind === "gone" && known === undefined)) return;
+    if (found.kind === "gone" && known === undefined) return;
     const file = known ?? { state: new FileState(path), signature: "", cancelLoss: null };
     this.#files.set(path, file);
     file.signature = found.kind === "gone" ? "" : found.signature;
@@ -215,8 +221,6 @@ export class DirectorySource implements Source {
       file.state.fail(found.message);
       return;
     }
-    // Another path may lead to the same file, which was passed over until now.
-    if (found.kind === "gone" && !isGone) this.#treeChangedAtMs = this.#clock.nowMs();
     const isChanged = file.state.update(found.kind === "gone" ? null : found.text);
     if (!isChanged && file.cancelLoss !== null) return;
     file.cancelLoss?.();

@@ -11,8 +11,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { DirectorySource, lossMs } from "../../../src/controller/sources/directory.ts";
-import { systemClock } from "../../../src/util/clock.ts";
+import { DirectorySource, lossMs, settleMs } from "../../../src/controller/sources/directory.ts";
+import { systemClock, type Cancel, type Clock } from "../../../src/util/clock.ts";
 import { EventLog, portOf, service } from "./event-log.ts";
 
 let directory = "";
@@ -31,9 +31,39 @@ afterEach(async () => {
   expect(process.getActiveResourcesInfo().filter((name) => /FSEvent/i.test(name))).toEqual([]);
 });
 
-async function start(): Promise<void> {
-  source = new DirectorySource({ directory, clock: systemClock });
+async function start(clock: Clock = systemClock): Promise<void> {
+  source = new DirectorySource({ directory, clock });
   await source.start(log.listener);
+}
+
+/** Polls and believes losses almost at once; `polls(n)` resolves when it has polled n times more. */
+class HastyClock implements Clock {
+  #onPoll: () => void = () => {};
+
+  nowMs(): number {
+    return systemClock.nowMs();
+  }
+
+  every(_intervalMs: number, callback: () => void): Cancel {
+    return systemClock.every(5, () => {
+      callback();
+      this.#onPoll();
+    });
+  }
+
+  after(delayMs: number, callback: () => void): Cancel {
+    return systemClock.after(Math.min(delayMs, settleMs), callback);
+  }
+
+  polls(count: number): Promise<void> {
+    let left = count;
+    return new Promise((resolve) => {
+      this.#onPoll = () => {
+        left -= 1;
+        if (left === 0) resolve();
+      };
+    });
+  }
 }
 
 function write(path: string, text: string): void {
@@ -239,6 +269,20 @@ test("of one object in two files the first file in path order wins, and the othe
   await log.until(() => log.reasons().length === 0);
 });
 
+test("a directory that vanishes as a whole keeps its objects: a mount may be away for a while", async () => {
+  write("a.yaml", service("a"));
+  const clock = new HastyClock();
+  await start(clock);
+  renameSync(directory, `${directory}-away`);
+  await log.until(() => log.reasons().some((each) => each.includes("UnreadableDirectory")));
+  await clock.polls(20);
+  expect(log.has("Service/default/a")).toBe(true);
+  renameSync(`${directory}-away`, directory);
+  write("b.yaml", service("b"));
+  await log.until(() => log.has("Service/default/b") && log.reasons().length === 0);
+  expect(log.summary.some((each) => each.startsWith("-"))).toBe(false);
+});
+
 test("after close there is no event any more", async () => {
   write("a.yaml", service("a"));
   await start();
@@ -250,4 +294,19 @@ test("after close there is no event any more", async () => {
   await other.start(() => {});
   await other.close();
   expect(log.events.length).toBe(count);
+});
+
+test("what events do not tell, such as a change behind a symlink, is found by the poll", async () => {
+  const elsewhere = mkdtempSync(join(tmpdir(), "fairway-elsewhere-"));
+  try {
+    writeFileSync(join(elsewhere, "real.yaml"), service("a"));
+    symlinkSync(join(elsewhere, "real.yaml"), join(directory, "a.yaml"));
+    await start(new HastyClock());
+    writeFileSync(join(elsewhere, "real.yaml"), service("a", 81));
+    await log.until(() => portOf(log.objects.get("Service/default/a")) === 81);
+    rmSync(directory, { recursive: true });
+    await log.until(() => log.reasons().some((each) => each.includes("UnreadableDirectory")));
+  } finally {
+    rmSync(elsewhere, { recursive: true });
+  }
 });
