@@ -77,6 +77,19 @@ refuses(
   "GET / HTTP/1.1\r\nHost: a\r\n\rX\r\n",
   "fieldInvalid",
 );
+refuses(
+  "2.2",
+  "one byte and a bare LF in place of the empty line",
+  "GET / HTTP/1.1\r\nHost: a\r\nX\n",
+  "fieldInvalid",
+);
+refuses(
+  "2.2",
+  "a blank and a bare LF in place of the empty line",
+  `${get().slice(0, -2)} \n`,
+  "fieldInvalid",
+);
+refuses("2.2", "one byte and a bare LF before the request line", `X\n${get()}`, "requestLineInvalid");
 refuses("2.2", "a bare CR that hides a second field", get("X: a\rContent-Length: 5"), "fieldInvalid");
 refuses("2.2", "a bare CR inside a name", get("X\rY: a"), "fieldInvalid");
 refuses("2.2", "a bare CR inside the target", head("GET /\ra HTTP/1.1", "Host: a"), "requestLineInvalid");
@@ -459,13 +472,15 @@ takes(
   "POST / host=a chunked | transfer-encoding: cHuNkEd",
   "end",
 );
-takes(
-  "6.1",
-  "blanks around chunked",
-  `${post("Transfer-Encoding:\t chunked\t")}0\r\n\r\n`,
-  chunkedHead,
-  "end",
-);
+takes("6.1", "SP around chunked", `${post("Transfer-Encoding:  chunked  ")}0\r\n\r\n`, chunkedHead, "end");
+for (const value of ["\tchunked", "\t chunked", " \tchunked", "chunked\t", "chunked \t", "chunked\t "]) {
+  refuses(
+    "6.1",
+    `HTAB around a coding: ${JSON.stringify(value)}`,
+    `${post(`Transfer-Encoding: ${value}`)}0\r\n\r\n`,
+    "framingInvalid",
+  );
+}
 for (const value of [
   "xchunked",
   "chunkedx",
@@ -617,6 +632,10 @@ refusesChunks("a bare CR after a size", "5\rhello\r\n0\r\n\r\n");
 refusesChunks("two CR after a size", "5\r\r\nhello\r\n0\r\n\r\n");
 refusesChunks("NUL after a size", "5\0\r\nhello\r\n0\r\n\r\n");
 refusesChunks("data without CRLF after it", "5\r\nhello0\r\n\r\n", "content: hello");
+refusesChunks("another byte in place of the CR after data", "5\r\nhello.\n0\r\n\r\n", "content: hello");
+refusesChunks("another byte in place of the LF after data", "5\r\nhello\r.0\r\n\r\n", "content: hello");
+refusesChunks("another byte in place of the LF after a size", "5\r.hello\r\n0\r\n\r\n");
+refusesChunks("another byte in place of the last CR", "0\r\n.\n");
 refusesChunks("a bare LF after data", "5\r\nhello\n0\r\n\r\n", "content: hello");
 refusesChunks("a bare CR after data", "5\r\nhello\r0\r\n\r\n", "content: hello");
 refusesChunks("data longer than its size", "5\r\nhello!\r\n0\r\n\r\n", "content: hello");
@@ -647,7 +666,15 @@ refusesChunks("two CR after an extension", "5;a\r\r\nhello\r\n0\r\n\r\n");
 refusesChunks("a bare LF inside a quoted extension", '5;a="\n"\r\nhello\r\n0\r\n\r\n');
 refusesChunks("NUL in an extension", "5;a\0\r\nhello\r\n0\r\n\r\n");
 refusesChunks("0x7f in an extension", "5;a\x7f\r\nhello\r\n0\r\n\r\n");
-takesChunks("CRLF inside quotes as the end of the size line", '1;a="\r\nb\r\n0\r\n\r\n', "content: b", "end");
+refusesChunks("CRLF inside a quoted extension", '1;a="\r\nb\r\n0\r\n\r\n');
+refusesChunks("CRLF after an escaped quote", '1;a="\\"\r\nb\r\n0\r\n\r\n');
+refusesChunks("CRLF after an escape outside of quotes and one quote", '1;a\\"\r\nb\r\n0\r\n\r\n');
+takesChunks(
+  "quotes of one chunk for that chunk only",
+  '1;a="\\\\"\r\na\r\n1;b=""\r\nb\r\n0;c\r\n\r\n',
+  "content: ab",
+  "end",
+);
 takesChunks("an extension of 256 bytes", `1;${"x".repeat(256)}\r\na\r\n0\r\n\r\n`, "content: a", "end");
 refusesChunks("an extension of 257 bytes", `1;${"x".repeat(257)}\r\na\r\n0\r\n\r\n`);
 refusesChunks("an extension of 257 bytes after the last size", `0;${"x".repeat(257)}\r\n\r\n`);

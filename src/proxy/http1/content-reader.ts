@@ -21,6 +21,10 @@ const State = {
 } as const;
 type State = (typeof State)[keyof typeof State];
 
+/** Where in a quoted string of an extension. */
+const Quote = { None: 0, Open: 1, Escaped: 2 } as const;
+type Quote = (typeof Quote)[keyof typeof Quote];
+
 const CR = 13;
 const LF = 10;
 const hexDigitsMax = 16;
@@ -63,6 +67,7 @@ export class ContentReader {
   #state: State = State.Done;
   #left = 0;
   #digits = 0;
+  #quote: Quote = Quote.None;
   #extensionBytes = 0;
   #extensionBytesTotal = 0;
   #trailerLine = "";
@@ -140,16 +145,7 @@ export class ContentReader {
       case State.ChunkSize:
         return this.#readSizeByte(byte);
       case State.ChunkExtension:
-        if (byte === CR) this.#state = State.ChunkSizeLf;
-        else if (byte < 32 && byte !== 9) return false;
-        else if (byte === 127) return false;
-        else {
-          this.#extensionBytes += 1;
-          this.#extensionBytesTotal += 1;
-          if (this.#extensionBytes > this.#limits.chunkExtensionMaxBytes) return false;
-          if (this.#extensionBytesTotal > this.#limits.chunkExtensionsTotalMaxBytes) return false;
-        }
-        return true;
+        return this.#readExtensionByte(byte);
       case State.ChunkSizeLf:
         this.#state = this.#left === 0 ? State.Trailers : State.ChunkData;
         return byte === LF;
@@ -174,10 +170,32 @@ export class ContentReader {
     }
     if (this.#digits === 0) return false;
     this.#extensionBytes = 0;
+    this.#quote = Quote.None;
     if (byte === CR) this.#state = State.ChunkSizeLf;
     else if (byte === 59) this.#state = State.ChunkExtension;
     else return false;
     return true;
+  }
+
+  /**
+   * Extensions are dropped, so their grammar does not matter, except where the line ends: a quoted value cannot hold a
+   * CRLF (RFC 9110, 5.6.4), but there are parsers that read on to the closing quote.
+   */
+  #readExtensionByte(byte: number): boolean {
+    if (byte === CR) {
+      this.#state = State.ChunkSizeLf;
+      return this.#quote === Quote.None;
+    }
+    if ((byte < 32 && byte !== 9) || byte === 127) return false;
+    if (this.#quote === Quote.Escaped) this.#quote = Quote.Open;
+    else if (byte === 34) this.#quote = this.#quote === Quote.None ? Quote.Open : Quote.None;
+    else if (byte === 92 && this.#quote === Quote.Open) this.#quote = Quote.Escaped;
+    this.#extensionBytes += 1;
+    this.#extensionBytesTotal += 1;
+    return (
+      this.#extensionBytes <= this.#limits.chunkExtensionMaxBytes &&
+      this.#extensionBytesTotal <= this.#limits.chunkExtensionsTotalMaxBytes
+    );
   }
 
   /** Takes bytes up to the next LF. Returns the new position, -1 when the line is not acceptable. */
