@@ -60,6 +60,7 @@ export class Proxy {
       this.health,
       options.lookup === undefined ? resolver : { ...resolver, lookup: options.lookup },
       options.random,
+      () => this.#retireEndpoints(),
     );
     this.#core = {
       clock,
@@ -162,6 +163,10 @@ export class Proxy {
   #swap(snapshot: Snapshot): void {
     const balancers = this.upstreams.bind(snapshot);
     this.#core.live = new Live(snapshot, balancers, this.#options.requestMetrics);
+    this.#retireEndpoints();
+  }
+
+  #retireEndpoints(): void {
     this.pools.retain((endpoint) => this.health.isHeld(endpoint));
   }
 

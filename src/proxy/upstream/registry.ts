@@ -17,12 +17,20 @@ export class UpstreamRegistry {
   readonly #health: HealthRegistry;
   readonly #resolver: ResolverOptions;
   readonly #random: () => number;
+  readonly #onResolved: () => void;
   readonly #entries = new Map<UpstreamId, Entry>();
 
-  constructor(health: HealthRegistry, resolver: ResolverOptions, random: () => number) {
+  /** `onResolved`: a name has led to other addresses, outside of any publication. */
+  constructor(
+    health: HealthRegistry,
+    resolver: ResolverOptions,
+    random: () => number,
+    onResolved: () => void = () => undefined,
+  ) {
     this.#health = health;
     this.#resolver = resolver;
     this.#random = random;
+    this.#onResolved = onResolved;
   }
 
   /** The balancers of a snapshot's upstreams, by index. Upstreams that are gone are closed. */
@@ -73,8 +81,14 @@ export class UpstreamRegistry {
     if (isSameName) return;
     entry.resolution?.close();
     entry.resolution = null;
-    entry.balancer.update(endpoints.addresses);
-    if (dns === null) return;
-    entry.resolution = new Resolution(dns, this.#resolver, (found) => entry.balancer.update(found));
+    if (dns === null) {
+      entry.balancer.update(endpoints.addresses);
+      return;
+    }
+    // Until the first outcome requests go where they went before.
+    entry.resolution = new Resolution(dns, this.#resolver, (found) => {
+      entry.balancer.update(found);
+      this.#onResolved();
+    });
   }
 }

@@ -29,13 +29,18 @@ export interface ResolverOptions {
   readonly allowsLoopback: boolean;
 }
 
-/** Keeps one name resolved until closed. `onAddresses` is called with each different answer. */
+/**
+ * Keeps one name resolved until closed. `onAddresses` is called with each different answer, and with no addresses when
+ * the first try fails.
+ */
 export class Resolution {
   readonly #options: ResolverOptions;
   readonly #target: DnsTargetIr;
   readonly #onAddresses: (endpoints: readonly EndpointIr[]) => void;
   readonly #cancel: Cancel;
-  #last = "";
+  /** The last answer; null before the first. */
+  #last: string | null = null;
+  #isAsking = false;
   #isClosed = false;
   /** Why the last resolution failed; empty when it did not. */
   failure = "";
@@ -54,12 +59,17 @@ export class Resolution {
   }
 
   async resolve(): Promise<void> {
+    // One lookup at a time, so that no old answer follows a new one.
+    if (this.#isAsking) return;
+    this.#isAsking = true;
     try {
       const found = await (this.#options.lookup ?? systemLookup)(this.#target.hostname);
       if (this.#isClosed) return;
       this.#accept(found.map(({ address }) => address));
     } catch (cause) {
-      this.failure = cause instanceof Error ? cause.message : String(cause);
+      if (!this.#isClosed) this.#fail(cause instanceof Error ? cause.message : String(cause));
+    } finally {
+      this.#isAsking = false;
     }
   }
 
@@ -72,7 +82,7 @@ export class Resolution {
   #accept(addresses: readonly string[]): void {
     const allowed = addresses.filter((address) => this.#isAllowed(address));
     if (allowed.length === 0) {
-      this.failure = addresses.length === 0 ? "no addresses" : `refused addresses: ${addresses.join(", ")}`;
+      this.#fail(addresses.length === 0 ? "no addresses" : `refused addresses: ${addresses.join(", ")}`);
       return;
     }
     this.failure = "";
@@ -82,6 +92,14 @@ export class Resolution {
     if (key === this.#last) return;
     this.#last = key;
     this.#onAddresses(used.map((address) => ({ address, port: this.#target.port, weight: 1 })));
+  }
+
+  /** The last good answer stays. */
+  #fail(failure: string): void {
+    this.failure = failure;
+    if (this.#last !== null) return;
+    this.#last = "";
+    this.#onAddresses([]);
   }
 
   #isAllowed(address: string): boolean {
