@@ -126,6 +126,9 @@ export class Proxy {
   /** Stops listening, lets running exchanges end, and cuts what is left after `deadlineMs`. Returns how many. */
   async drain(deadlineMs: number): Promise<number> {
     this.startDraining();
+    // Closing a listening socket resets the connections that wait in its backlog; two turns of the event loop have a
+    // poll between them, which accepts them all.
+    for (let turn = 0; turn < 2; turn += 1) await new Promise(setImmediate);
     for (const listener of this.#listeners) {
       listener.stopAccepting();
       listener.drain();

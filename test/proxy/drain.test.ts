@@ -55,7 +55,8 @@ test("a drain closes idle connections, lets running requests end, and counts non
   await proxy.settle();
   const drained = proxy.proxy.drain(60_000);
   await idle.gone();
-  expect(proxy.gauges["http"]).toBe(3);
+  idle.end();
+  await proxy.until("it is closed", () => proxy.gauges["http"] === 3);
   first.write(ok("busy"));
   const response = await busy.response();
   expect(response.field("connection")).toBe("close");
@@ -75,6 +76,53 @@ test("a drain closes idle connections, lets running requests end, and counts non
   expect(await drained).toBe(0);
 });
 
+test("a drain serves connections that were made before it, one request each, and waits for them 2 seconds at most", async () => {
+  const { backend, proxy } = await start();
+  backend.answer(() => ok());
+  const [accepted, silent] = [await proxy.client(), await proxy.client()];
+  await proxy.settle();
+  // Established by the kernel, but not yet accepted when the drain begins.
+  const early = proxy.client();
+  await new Promise<void>((resolve) => {
+    process.nextTick(resolve);
+  });
+  const drained = proxy.proxy.drain(60_000);
+  const queued = await early;
+  for (const client of [accepted, queued]) {
+    client.write(get);
+    const response = await client.response();
+    expect(response.status).toBe(200);
+    expect(response.field("connection")).toBe("close");
+    client.end();
+    await client.closed();
+  }
+  expect(proxy.gauges["http"]).toBe(1);
+  proxy.clock.advanceMs(2_000);
+  await silent.gone();
+  proxy.clock.advanceMs(100);
+  expect(await drained).toBe(0);
+});
+
+test("a drain does not take away responses that a slow client has still to read", async () => {
+  const { backend, proxy } = await start();
+  const content = "x".repeat(30_000);
+  backend.answer(() => ok(content));
+  const client = await proxy.client();
+  client.socket.pause();
+  client.write(get.repeat(900));
+  const count = await proxy.still(() => backend.requests.length);
+  const drained = proxy.proxy.drain(60_000);
+  await proxy.settle();
+  proxy.clock.advanceMs(10_000);
+  client.socket.resume();
+  for (let i = 0; i < count; i += 1) expect((await client.response()).content.length).toBe(content.length);
+  expect(await client.toEnd()).toBe("");
+  client.end();
+  await proxy.until("it is closed", () => proxy.gauges["http"] === 0);
+  proxy.clock.advanceMs(100);
+  expect(await drained).toBe(0);
+});
+
 test("a drain cuts what is left at its deadline, tunnels included, and says how many", async () => {
   const { backend, proxy } = await start();
   const [slow, tunnel] = [await proxy.client(), await proxy.client()];
@@ -87,6 +135,7 @@ test("a drain cuts what is left at its deadline, tunnels included, and says how 
   other.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n");
   await tunnel.response();
   const drained = proxy.proxy.drain(10_000);
+  await proxy.settle();
   proxy.clock.advanceMs(9_900);
   await proxy.settle();
   expect(proxy.gauges["http"]).toBe(2);

@@ -92,18 +92,16 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     listener.counters.opened();
   }
 
-  /** Shutdown: an idle connection closes now, a busy one with its response. */
+  /**
+   * Shutdown: an idle connection ends now, in an orderly way, since its last response may still be on its way; a busy one
+   * ends with its response. One that has carried none has a moment to send its first request.
+   */
   drain(): void {
-    if (
-      this.#phase === Phase.Open &&
-      this.#isRequestRead &&
-      this.#isResponseWritten &&
-      this.#parser.isHeadEmpty
-    ) {
-      this.#close();
-    } else {
-      this.#isLast = true;
-    }
+    this.#isLast = true;
+    const isBusy = !this.#isRequestRead || !this.#isResponseWritten || !this.#parser.isHeadEmpty;
+    if (this.#phase !== Phase.Open || isBusy) return;
+    if (this.#requests > 0) this.#endGracefully();
+    else this.#waitFor(Waiting.Head, this.#core.limits.lingerTimeoutMs);
   }
 
   destroy(): void {
