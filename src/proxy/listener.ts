@@ -134,6 +134,11 @@ class Handshake implements Timed {
     raw.on("close", fail);
     socket.on("error", fail);
     socket.on("close", fail);
+    // A client that sends no more cannot complete a handshake; `end` comes to sockets that are read only.
+    socket.on("end", fail);
+    socket.resume();
+    // A record that does not decrypt: a bare TLSSocket tells nobody else of it, and would stay open. Not documented.
+    socket.on("_tlsError", (error: Error) => socket.destroy(error));
     // Emitted by a wrapped server socket once the handshake is complete. Not documented; tested at every start of CI.
     socket.once("secure", () => this.#finish(socket));
   }

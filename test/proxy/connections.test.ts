@@ -238,3 +238,33 @@ test("content that ends with the connection is not cut short for a TLS client wi
   expect(ended[0]).toBeGreaterThan(0);
   expect(ended[1]).toBe(0);
 });
+
+describe("a handshake", () => {
+  test.each([
+    ["garbage", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"],
+    ["nothing", ""],
+    ["half a record", "\x16\x03\x01\x02\x00\x01"],
+  ])("of %s ends and is counted", async (_, text) => {
+    const proxy = await startProxy();
+    const client = new Peer(net.connect({ port: proxy.httpsPort, host: "127.0.0.1" }), "a bad TLS client");
+    client.end(text);
+    await client.closed();
+    await proxy.until("it is counted", () => proxy.metrics.tlsHandshakeFailures === 1);
+    expect(proxy.proxy.connections).toBe(0);
+  });
+
+  test("that succeeded, followed by bytes that are no record, ends the connection only", async () => {
+    const { backend, proxy } = await start();
+    const raw = net.connect({ port: proxy.httpsPort, host: "127.0.0.1" });
+    const client = new Peer(tls.connect({ socket: raw, rejectUnauthorized: false }), "TLS client");
+    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    const peer = await backend.connection();
+    await peer.request();
+    raw.write("this is not TLS");
+    await peer.gone();
+    await client.gone();
+    client.destroy();
+    await proxy.until("nothing is left", () => proxy.gauges["https"] === 0);
+    expect(proxy.gauges).toMatchObject({ upstreamActive: 0 });
+  });
+});

@@ -467,3 +467,45 @@ test("what throws while a response is relayed ends that exchange and nothing els
   await proxy.until("the connection is forgotten", () => proxy.gauges["http"] === 0);
   expect((await proxy.roundTrip(get)).status).toBe(200);
 });
+
+test("a filter that throws costs its request and its connection, and nothing else", async () => {
+  const backend = await startBackend();
+  backend.answer(() => ok());
+  const ir = irTo([backend], [{ feature: "throws", config: null }], "bad");
+  const catchAll = { ...ir.virtualHosts[0]!, routes: irTo([backend]).virtualHosts[0]!.routes };
+  const proxy = await startProxy({
+    ir: { ...ir, virtualHosts: [catchAll, ir.virtualHosts[1]!] },
+    expectsBugs: true,
+  });
+  const [client, other] = [await proxy.client(), await proxy.client()];
+  client.write("GET / HTTP/1.1\r\nHost: bad\r\n\r\n" + get);
+  const response = await client.response();
+  expect(response.status).toBe(500);
+  expect(response.field("connection")).toBe("close");
+  expect(await client.toEnd()).toBe("");
+  expect(proxy.metrics.internalErrors).toBe(1);
+  other.write(get);
+  expect((await other.response()).status).toBe(200);
+});
+
+describe("an idle connection to an endpoint", () => {
+  test.each([
+    ["FIN", (peer: Peer): void => peer.end()],
+    ["RST", (peer: Peer): void => peer.reset()],
+  ])("that ends with %s is let go, and the next request gets another one", async (_, end) => {
+    const { backend, client, proxy } = await start();
+    client.write(get);
+    const peer = await backend.connection();
+    await peer.request();
+    peer.write(ok());
+    await client.response();
+    end(peer);
+    await proxy.until("it is let go", () => proxy.gauges["upstreamIdle"] === 0);
+    client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+    const second = await backend.connection();
+    await second.request();
+    second.write(ok());
+    expect((await client.response()).status).toBe(200);
+    expect(proxy.metrics.retries.get("upstreamReset")).toBe(0);
+  });
+});

@@ -279,3 +279,17 @@ test("fields of the route replace the endpoint's, on responses of both, some of 
   expect(generated.field("strict-transport-security")).toBe("max-age=1");
   expect(generated.field("x-frame-options")).toBe("DENY");
 });
+
+test("listening on all addresses, IPv4 clients are known by their IPv4 address, IPv6 clients by theirs", async () => {
+  const backend = await startBackend();
+  backend.answer(() => ok());
+  const proxy = await startProxy({ backends: [backend], addresses: [] });
+  for (const address of ["127.0.0.1", "::1"]) {
+    const client = await proxy.client(address);
+    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    await client.response();
+    const request = backend.requests.at(-1)!;
+    expect(request.field("x-real-ip")).toBe(address);
+    expect(request.field("x-forwarded-for")).toBe(address);
+  }
+});

@@ -28,6 +28,8 @@ export interface HarnessOptions {
   readonly clock?: Clock;
   readonly lookup?: Lookup;
   readonly allowsLoopback?: boolean;
+  /** Default: 127.0.0.1. */
+  readonly addresses?: readonly string[];
   readonly requestMetrics?: RequestMetrics;
   /** The test provokes failures inside the proxy. */
   readonly expectsBugs?: boolean;
@@ -38,6 +40,16 @@ let selfSigned: Promise<CertificatePair> | null = null;
 /** Features of tests: settings of the core, and fields of every response. */
 const runtimes: ReadonlyMap<string, FeatureRuntime<unknown>> = new Map<string, FeatureRuntime<unknown>>([
   ["settings", { apply: (settings, config) => void Object.assign(settings, config) }],
+  [
+    "throws",
+    {
+      createFilter: () => ({
+        answer: () => {
+          throw new Error("a bug of a filter");
+        },
+      }),
+    },
+  ],
   ["fields", { createFilter: (config) => ({ responseFields: config as ResponseField[] }) }],
 ]);
 
@@ -70,7 +82,7 @@ export class Harness {
     this.proxy = new Proxy({
       httpPort: 0,
       httpsPort: 0,
-      addresses: ["127.0.0.1"],
+      addresses: options.addresses ?? ["127.0.0.1"],
       runtimes,
       tls: this.#tls,
       limits: { ...defaultLimits, ...options.limits },
@@ -93,10 +105,10 @@ export class Harness {
     this.httpsPort = httpsPort;
   }
 
-  async client(): Promise<Peer> {
+  async client(host = "127.0.0.1"): Promise<Peer> {
     const socket = net.connect({
       port: this.httpPort,
-      host: "127.0.0.1",
+      host,
       allowHalfOpen: true,
       noDelay: true,
     });
