@@ -38,7 +38,7 @@ interface SocketInternals {
  * `data` events do the reading.
  */
 export function adoptAccepted(accepted: net.Socket, reader: ByteReader): net.Socket {
-  // The one place that touches internals; `canAdopt` has tried them out.
+  // The one place that touches internals. Without a handle there is nothing to move.
   const internals = accepted as unknown as SocketInternals;
   const handle = internals._handle;
   if (handle === null || handle === undefined) {
