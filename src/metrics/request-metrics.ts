@@ -42,7 +42,7 @@ export class RouteCells {
     this.labels = labels;
   }
 
-  /** One finished exchange. Bytes include the heads; a status outside 100 to 599 counts as 0. */
+  /** One finished exchange. Bytes are those of the content; a status outside 100 to 599 counts as 0. */
   observe(status: number, method: string, durationMs: number, bytesIn: number, bytesOut: number): void {
     const known = status >= 100 && status < 600 ? status : 0;
     const key = (methodIndexes.get(method) ?? 0) * statusesMax + known;

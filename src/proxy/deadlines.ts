@@ -16,7 +16,11 @@ export class Deadlines {
   readonly #timed = new Set<Timed>();
   readonly #cancel: Cancel;
 
-  constructor(clock: Clock) {
+  readonly #onBug: (error: unknown) => void;
+
+  /** `onBug` is told of what a callback throws; the others still get theirs. */
+  constructor(clock: Clock, onBug: (error: unknown) => void) {
+    this.#onBug = onBug;
     this.#cancel = clock.every(deadlineTickMs, () => this.#tick(clock.nowMs()));
   }
 
@@ -34,6 +38,14 @@ export class Deadlines {
   }
 
   #tick(nowMs: number): void {
-    for (const timed of this.#timed) if (timed.deadlineAt <= nowMs) timed.onDeadline(nowMs);
+    for (const timed of this.#timed) {
+      if (timed.deadlineAt > nowMs) continue;
+      try {
+        timed.onDeadline(nowMs);
+      } catch (error) {
+        timed.deadlineAt = Infinity;
+        this.#onBug(error);
+      }
+    }
   }
 }

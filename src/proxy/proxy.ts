@@ -51,7 +51,11 @@ export class Proxy {
 
   constructor(options: ProxyOptions) {
     const { clock, limits, metrics } = options;
-    const deadlines = new Deadlines(clock);
+    const onBug = (error: unknown): void => {
+      metrics.internalErrors += 1;
+      options.onBug(error);
+    };
+    const deadlines = new Deadlines(clock, onBug);
     this.#options = options;
     this.health = new HealthRegistry(clock);
     this.pools = new UpstreamPools({ clock, deadlines, limits, metrics });
@@ -70,10 +74,7 @@ export class Proxy {
       pools: this.pools,
       live: null,
       isDraining: false,
-      onBug: (error) => {
-        metrics.internalErrors += 1;
-        options.onBug(error);
-      },
+      onBug,
     };
   }
 
