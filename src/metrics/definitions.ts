@@ -37,13 +37,13 @@ export const metricDefinitions = {
   requestBytes: {
     name: "fairway_request_received_bytes_total",
     type: "counter",
-    help: "Bytes of requests received from clients, heads included.",
+    help: "Bytes of request content received from clients.",
     labels: routeLabels,
   },
   responseBytes: {
     name: "fairway_response_sent_bytes_total",
     type: "counter",
-    help: "Bytes of responses sent to clients, heads included.",
+    help: "Bytes of response content sent to clients.",
     labels: routeLabels,
   },
   downstreamConnections: {
