@@ -2,7 +2,7 @@
 // the same machine (or behind `kubectl port-forward`); everything else may be reached by probes and Prometheus.
 import { once } from "node:events";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
-import { BlockList, isIP, type AddressInfo } from "node:net";
+import { BlockList, isIP, type AddressInfo, type Socket } from "node:net";
 import { formatDiagnostic, type Diagnostic } from "../ir/diagnostic.ts";
 import { formatTable } from "./table-text.ts";
 import type { TableView } from "./table-view.ts";
@@ -30,6 +30,7 @@ export interface AdminServerOptions {
 /** Probes and scrapes are few and small; a client that does otherwise is cut off. */
 const requestTimeoutMs = 10_000;
 const headMaxBytes = 8 * 1024;
+/** Beyond it the oldest goes: a probe takes milliseconds, so it is whoever sits on connections that loses them. */
 const connectionsMax = 256;
 
 const loopback = new BlockList();
@@ -45,6 +46,8 @@ interface Page {
 export class AdminServer {
   readonly #options: AdminServerOptions;
   readonly #server: http.Server;
+  /** Oldest first. */
+  readonly #connections = new Set<Socket>();
 
   constructor(options: AdminServerOptions) {
     this.#options = options;
@@ -58,7 +61,7 @@ export class AdminServer {
       // It catches everything itself.
       (request, response) => void this.#answer(request, response),
     );
-    this.#server.maxConnections = connectionsMax;
+    this.#server.on("connection", (socket) => this.#onConnection(socket));
   }
 
   /** Rejects when the port cannot be bound. */
@@ -75,6 +78,14 @@ export class AdminServer {
     this.#server.close();
     this.#server.closeAllConnections();
     await closed;
+  }
+
+  #onConnection(socket: Socket): void {
+    this.#connections.add(socket);
+    socket.once("close", () => this.#connections.delete(socket));
+    if (this.#connections.size <= connectionsMax) return;
+    const [oldest] = this.#connections;
+    oldest?.destroy();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -3,7 +3,7 @@ import type { controllerFlags, FlagValues, translateFlags } from "./flags.ts";
 import { fromFiles } from "./from-files.ts";
 import { standardErrorLog } from "./log.ts";
 import { serve } from "./serve.ts";
-import { terminationSignal } from "./signals.ts";
+import { leaveSoon, terminationSignal } from "./signals.ts";
 
 export async function runController(
   values: FlagValues<typeof controllerFlags>,
@@ -22,4 +22,5 @@ export async function runController(
   );
   const cut = await controller.shutDown(shutdownGracePeriod * 1000, workerShutdownTimeout * 1000);
   log.info(cut === 0 ? "all connections have ended" : `connections cut at the deadline: ${cut}`);
+  leaveSoon();
 }

@@ -7,3 +7,11 @@ export function terminationSignal(): Promise<NodeJS.Signals> {
     process.on("SIGINT", resolve);
   });
 }
+
+/** How long what nobody needs any more may hold the process after its end. */
+const lingerMaxMs = 1_000;
+
+/** The work is done: a look-up of a name that never answers must not keep the process. */
+export function leaveSoon(): void {
+  setTimeout(() => process.exit(), lingerMaxMs).unref();
+}

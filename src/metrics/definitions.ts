@@ -52,6 +52,12 @@ export const metricDefinitions = {
     help: "Open connections of clients, by listener (http or https).",
     labels: ["listener"],
   },
+  connectionsRefused: {
+    name: "fairway_downstream_connections_refused_total",
+    type: "counter",
+    help: "Connections of clients closed at once because too many were open.",
+    labels: [],
+  },
   downstreamAccepted: {
     name: "fairway_downstream_connections_accepted_total",
     type: "counter",

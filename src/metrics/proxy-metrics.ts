@@ -39,6 +39,8 @@ export class ProxyMetrics implements MetricSource {
   readonly http = new ListenerCounters();
   readonly https = new ListenerCounters();
   tlsHandshakeFailures = 0;
+  /** Connections closed at once because there were too many. */
+  connectionsRefused = 0;
   /** Gauges: connections to endpoints that serve a request, and those kept for the next one. */
   upstreamActive = 0;
   upstreamIdle = 0;
@@ -51,7 +53,12 @@ export class ProxyMetrics implements MetricSource {
   /** Retries by code of the error that caused them. */
   readonly retries = new CodeCounters();
 
+  get downstreamActive(): number {
+    return this.http.active + this.https.active;
+  }
+
   readonly samplers: Samplers = {
+    connectionsRefused: () => single(this.connectionsRefused),
     downstreamConnections: () => this.#perListener(({ active }) => active),
     downstreamAccepted: () => this.#perListener(({ accepted }) => accepted),
     tlsHandshakeFailures: () => single(this.tlsHandshakeFailures),

@@ -15,6 +15,10 @@ export interface ProxyCore {
   readonly pools: UpstreamPools;
   /** Null until the first table: every request gets 503, since nothing is known yet. */
   live: Live | null;
+  /** Client connections at a time, handshakes included. */
+  readonly connectionsMax: number;
+  /** An address of this machine and one of our own ports: a request sent there would come back to us. */
+  isOwnListener(address: string, port: number): boolean;
   /** From the start of a shutdown: responses end their connections. */
   isDraining: boolean;
   /** An assertion failed or something threw inside a connection, which is closed for it. */

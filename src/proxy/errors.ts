@@ -11,7 +11,7 @@ export const Retry = {
   /** Nothing of the request can have been processed. */
   Always: 1,
   /** Only when the connection had carried an exchange before (the endpoint closed it while we wrote) and the method is
-   * idempotent (RFC 9110, 9.2.2), or nothing was written at all. */
+   * idempotent (RFC 9110, 9.2.2). */
   IfReused: 2,
 } as const;
 export type Retry = (typeof Retry)[keyof typeof Retry];
@@ -78,6 +78,7 @@ export const proxyErrors = {
   noEndpoints: refused("no_endpoints", 503),
   routeDenied: refused("route_denied", 503),
   notReady: refused("not_ready", 503),
+  loopDetected: refused("loop_detected", 508),
   internalError: { ...refused("internal_error", 500), closes: true },
   // Endpoints.
   upstreamConnectFailed: upstream("upstream_connect_failed", 502, Retry.Always),

@@ -178,9 +178,10 @@ export class Exchange
     return isOpen;
   }
 
-  onContentEnd(trailers: string): void {
+  /** A client's trailers end here (RFC 9110, 6.5.1 allows it): a backend may take them for fields that we removed. */
+  onContentEnd(): void {
     this.#isRequestComplete = true;
-    this.#upstream?.sendEnd(trailers);
+    this.#upstream?.sendEnd("");
   }
 
   onDownstreamReadDone(): void {
@@ -276,11 +277,16 @@ export class Exchange
   }
 
   onUpstreamSwitched(response: ResponseMessage): void {
+    const upgrade = response.fields.get("upgrade") ?? "";
+    if (!this.upgrade.toLowerCase().split(", ").includes(upgrade.toLowerCase())) {
+      this.#dropUpstream();
+      this.#refuse("upstreamInvalid");
+      return;
+    }
     this.#state = State.Tunnel;
     this.#tunnelHalves = 2;
     this.#status = 101;
     const lines = responseLines(response.fields, response.connectionNames, this.#edits(), httpDate());
-    const upgrade = response.fields.get("upgrade") ?? this.upgrade;
     this.#downstream.startTunnel(`${lines}Upgrade: ${upgrade}\r\n`);
   }
 
@@ -403,6 +409,10 @@ export class Exchange
     const endpoint = this.#live?.pick(this.#upstreamIndex, this.#tried) ?? null;
     if (endpoint === null) {
       this.#refuse("noEndpoints");
+      return;
+    }
+    if (this.#core.isOwnListener(endpoint.address, endpoint.port)) {
+      this.#refuse("loopDetected");
       return;
     }
     this.#tried.push(endpoint);

@@ -37,11 +37,14 @@ export const FieldId = {
   Server: 31,
   Date: 32,
   HttpTwoSettings: 33,
-  /** `X-Accel-*`, `ssl-client-*` and names with an underscore: recognised by shape, not by the table. */
+  /** `X-Accel-*`, `ssl-client-*`, `X-Original-*` and names with an underscore: recognised by shape, not by the table. */
   XAccel: 34,
   SslClient: 35,
   Underscore: 36,
   Authorization: 37,
+  /** Every other `X-Original-*`. */
+  XOriginal: 38,
+  XForwardedSsl: 39,
 } as const;
 export type FieldId = (typeof FieldId)[keyof typeof FieldId];
 
@@ -66,6 +69,7 @@ const names: ReadonlyArray<readonly [string, FieldId]> = [
   ["x-forwarded-scheme", FieldId.XForwardedScheme],
   ["x-forwarded-prefix", FieldId.XForwardedPrefix],
   ["x-forwarded-server", FieldId.XForwardedServer],
+  ["x-forwarded-ssl", FieldId.XForwardedSsl],
   ["x-real-ip", FieldId.XRealIp],
   ["x-scheme", FieldId.XScheme],
   ["x-request-id", FieldId.XRequestId],
@@ -114,6 +118,7 @@ for (const [name, id] of names) {
 }
 
 const xAccel = Buffer.from("x-accel-", "latin1");
+const xOriginal = Buffer.from("x-original-", "latin1");
 const sslClient = Buffer.from("ssl-client-", "latin1");
 
 /** Checks that `text[start, end)` is a token and returns its id; -1 when it is not one. */
@@ -141,6 +146,7 @@ export function findFieldId(bytes: Uint8Array, start: number, end: number, hash:
   for (let i = start; i < end; i += 1) if (bytes[i] === 95) return FieldId.Underscore;
   if (end - start > xAccel.length && startsWithBytes(bytes, start, xAccel)) return FieldId.XAccel;
   if (end - start > sslClient.length && startsWithBytes(bytes, start, sslClient)) return FieldId.SslClient;
+  if (end - start > xOriginal.length && startsWithBytes(bytes, start, xOriginal)) return FieldId.XOriginal;
   return FieldId.Other;
 }
 

@@ -24,6 +24,7 @@ const droppedFromRequests = dropTable([
   FieldId.XForwardedScheme,
   FieldId.XForwardedPrefix,
   FieldId.XForwardedServer,
+  FieldId.XForwardedSsl,
   FieldId.XRealIp,
   FieldId.XScheme,
   FieldId.Forwarded,
@@ -32,6 +33,7 @@ const droppedFromRequests = dropTable([
   FieldId.XOriginalUri,
   FieldId.XOriginalUrl,
   FieldId.XOriginalMethod,
+  FieldId.XOriginal,
   FieldId.HttpTwoSettings,
   FieldId.SslClient,
   // `X_Real_IP` and `X-Real-IP` are one name to CGI-like backends.

@@ -1,6 +1,8 @@
 // Every limit of the data path, with its unit and default. One object, handed down from the composition root.
 
 export interface ProxyLimits {
+  /** Client connections at a time, TLS handshakes included; never more than the file descriptors allow. Closed at once. */
+  readonly connectionsMax: number;
   /** Longest request line, without its CRLF. Exceeding it answers 414. */
   readonly requestLineMaxBytes: number;
   /** Longest field line, without its CRLF. Exceeding it answers 431. */
@@ -44,6 +46,7 @@ export interface ProxyLimits {
 }
 
 export const defaultLimits: ProxyLimits = {
+  connectionsMax: 16_384,
   requestLineMaxBytes: 8 * 1024,
   fieldLineMaxBytes: 8 * 1024,
   headMaxBytes: 32 * 1024,

@@ -85,15 +85,23 @@ export class Listener {
   }
 
   #onConnection(socket: net.Socket): void {
-    const contexts = this.#options.tls;
+    const { counters, tls: contexts } = this.#options;
+    if (this.#core.metrics.downstreamActive >= this.#core.connectionsMax) {
+      this.#core.metrics.connectionsRefused += 1;
+      socket.destroy();
+      return;
+    }
+    counters.opened();
     if (contexts === null) {
       this.#open(socket);
       return;
     }
     const handshake = new Handshake(socket, contexts, this.#core, (secured) => {
       this.#handshakes.delete(handshake);
-      if (secured === null) this.#core.metrics.tlsHandshakeFailures += 1;
-      else this.#open(secured);
+      if (secured === null) {
+        this.#core.metrics.tlsHandshakeFailures += 1;
+        counters.closed();
+      } else this.#open(secured);
     });
     this.#handshakes.add(handshake);
   }
@@ -102,6 +110,7 @@ export class Listener {
     // Its peer may be gone already; without an address there is nobody to serve.
     if (socket.destroyed || socket.remoteAddress === undefined) {
       socket.destroy();
+      this.#options.counters.closed();
       return;
     }
     // It registers itself with the listener.

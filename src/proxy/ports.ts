@@ -64,7 +64,7 @@ export interface Downstream {
 export interface DownstreamEvents {
   /** False: keep what follows until `resumeContent`. */
   onContent(buffer: Buffer, start: number, end: number): boolean;
-  onContentEnd(trailers: string): void;
+  onContentEnd(): void;
   /** One read has been handed over as far as possible. */
   onDownstreamReadDone(): void;
   onDownstreamDrain(): void;

@@ -10,6 +10,7 @@ import type { ProxyLimits } from "./limits.ts";
 import { Listener } from "./listener.ts";
 import { Live, routeLabels } from "./live.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
+import { connectionsForDescriptors, isOwnAddress, openFilesLimit } from "./machine.ts";
 import { compile, withEndpoints } from "./routing/table.ts";
 import type { TlsContexts } from "./tls-contexts.ts";
 import { HealthRegistry } from "./upstream/health.ts";
@@ -48,6 +49,7 @@ export class Proxy {
   readonly #options: ProxyOptions;
   readonly #core: ProxyCore;
   readonly #listeners: Listener[] = [];
+  readonly #ownPorts = new Set<number>();
 
   constructor(options: ProxyOptions) {
     const { clock, limits, metrics } = options;
@@ -58,7 +60,7 @@ export class Proxy {
     const deadlines = new Deadlines(clock, onBug);
     this.#options = options;
     this.health = new HealthRegistry(clock);
-    this.pools = new UpstreamPools({ clock, deadlines, limits, metrics });
+    this.pools = new UpstreamPools({ clock, deadlines, limits, metrics, onBug });
     const resolver = { clock, allowsLoopback: options.allowsLoopback };
     this.upstreams = new UpstreamRegistry(
       this.health,
@@ -72,6 +74,8 @@ export class Proxy {
       limits,
       metrics,
       pools: this.pools,
+      connectionsMax: Math.min(limits.connectionsMax, connectionsForDescriptors(openFilesLimit())),
+      isOwnListener: (address, port) => this.#ownPorts.has(port) && isOwnAddress(address),
       live: null,
       isDraining: false,
       onBug,
@@ -192,6 +196,7 @@ export class Proxy {
       }
       this.#listeners.push(listener);
       bound = listener.port;
+      this.#ownPorts.add(bound);
     }
     return bound;
   }

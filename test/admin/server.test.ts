@@ -252,3 +252,16 @@ test("a port that is taken rejects", async () => {
   });
   await expect(second.listen()).rejects.toMatchObject({ code: "EADDRINUSE" });
 });
+
+test("whoever holds connections loses the oldest; probes are answered all the while", async () => {
+  const port = await start();
+  const sockets: net.Socket[] = [];
+  for (let i = 0; i < 300; i += 1) {
+    const socket = net.connect({ port, host: "127.0.0.1" });
+    socket.on("error", () => undefined);
+    sockets.push(socket);
+    await once(socket, "connect");
+  }
+  expect((await ask(port, "/healthz")).status).toBe(200);
+  for (const socket of sockets) socket.destroy();
+});

@@ -812,6 +812,27 @@ for (const value of ["200-ok", "100-continue, x", "100", "", "100-continue;a=b"]
 
 // ---- Connection (RFC 9112, 9.3; RFC 9110, 7.6.1).
 
+const manyOptions = Array.from({ length: 32 }, (_, i) => `o${i}`);
+takes(
+  "9110, 7.6.1",
+  "32 connection options",
+  get(`Connection: ${manyOptions.join(",")}`),
+  `${getHead} hop=${manyOptions.join(",")} | Connection: ${manyOptions.join(",")}`,
+  "end",
+);
+refuses(
+  "9110, 7.6.1",
+  "33 connection options",
+  get(`Connection: ${manyOptions.join(",")},x`),
+  "fieldInvalid",
+);
+refuses(
+  "9110, 7.6.1",
+  "33 connection options in two fields",
+  get(`Connection: ${manyOptions.join(",")}`, "Connection: x"),
+  "fieldInvalid",
+);
+
 takes("9.6", "Connection: close", get("Connection: close"), `${getHead} last | Connection: close`, "end");
 takes(
   "9.6",

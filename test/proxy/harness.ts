@@ -121,6 +121,12 @@ export class Harness {
     return this.#opened(socket, "secureConnect");
   }
 
+  /** A connection to the HTTPS port that does not begin a handshake. */
+  async rawTlsClient(): Promise<Peer> {
+    const socket = net.connect({ port: this.httpsPort, host: "127.0.0.1", allowHalfOpen: true });
+    return this.#opened(socket, "connect");
+  }
+
   async #opened(socket: net.Socket, event: string): Promise<Peer> {
     const peer = new Peer(socket, `client ${this.#clients.length + 1}`);
     this.#clients.push(peer);

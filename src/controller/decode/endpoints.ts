@@ -1,5 +1,5 @@
 // EndpointSlice (discovery.k8s.io/v1) and Endpoints (v1). A broken address or port loses itself only.
-import { parseAddress } from "../addresses.ts";
+import { parseAddress } from "../../util/addresses.ts";
 import { isPortNumber } from "../names.ts";
 import type {
   EndpointPort,

@@ -4,7 +4,7 @@ import type { Diagnostic, Severity } from "../../ir/diagnostic.ts";
 import type { ObjectRef } from "../../ir/object-ref.ts";
 import { compareText } from "../../ir/order.ts";
 import type { DnsTargetIr, EndpointIr, EndpointsIr, UpstreamIr } from "../../ir/routing.ts";
-import { classifyAddress, formatAddress, parseAddress } from "../addresses.ts";
+import { classifyAddress, formatAddress, parseAddress } from "../../util/addresses.ts";
 import { quote } from "../annotations.ts";
 import type { ObjectIndex } from "../object-index.ts";
 import {

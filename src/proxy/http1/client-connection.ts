@@ -62,7 +62,7 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
     socket.on("connect", () => this.#guard(() => this.#onConnect()));
     socket.on("drain", () => this.#guard(() => this.#onDrain()));
     socket.on("end", () => this.#guard(() => this.#onEnd()));
-    socket.on("error", (error) => this.#guard(() => this.#onGone(error.message)));
+    socket.on("error", (error) => this.#guard(() => this.#onGone(errorText(error))));
     socket.on("close", () => this.#guard(() => this.#onGone("connection closed")));
     pool.services.deadlines.add(this);
   }
@@ -286,7 +286,6 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
 
   #onConnect(): void {
     if (this.#state !== State.Connecting) return;
-    this.#pool.onAlive();
     this.#state = State.Busy;
     this.#events?.onUpstreamConnected(this);
   }
@@ -320,9 +319,12 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
   #fail(code: ErrorCode, detail: string): void {
     const events = this.#events;
     const wasConnecting = this.#state === State.Connecting;
+    // A stale connection says nothing about its endpoint, and what fails after the head of a response is one response.
+    const isEndpointAtFault = this.#state === State.Busy && !this.isReused && this.#parser.isInHead;
     this.#events = null;
     this.#close();
     if (wasConnecting) this.#pool.onConnectFailed(code, detail);
+    else if (isEndpointAtFault) this.#pool.onExchangeFailed(detail);
     events?.onUpstreamFailed(code, `${this.#pool.key}: ${detail}`);
   }
 
@@ -365,9 +367,16 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
   #onBug(error: unknown, events: UpstreamEvents | null): void {
     this.#events = null;
     this.#close();
-    if (events === null) throw error;
-    events.onUpstreamBug(error);
+    if (events === null) this.#pool.services.onBug(error);
+    else events.onUpstreamBug(error);
   }
+}
+
+/** With its code, which says whether the fault is ours: `EMFILE: ...`. */
+function errorText(error: Error): string {
+  return "code" in error && typeof error.code === "string" && !error.message.includes(error.code)
+    ? `${error.code}: ${error.message}`
+    : error.message;
 }
 
 /** RFC 9112, 3. The lines come from checked fields; framing and Connection are this connection's own. */

@@ -4,7 +4,12 @@ import type { ErrorCode } from "../errors.ts";
 import { equalsLower, FieldId } from "../field-section.ts";
 import type { ProxyLimits } from "../limits.ts";
 import { ContentReader, Framing } from "./content-reader.ts";
-import { readConnectionOptions, readContentLength, readTransferEncoding } from "./framing-fields.ts";
+import {
+  connectionOptionsMax,
+  readConnectionOptions,
+  readContentLength,
+  readTransferEncoding,
+} from "./framing-fields.ts";
 import { HeadReader, Step } from "./head-reader.ts";
 
 export class ResponseParser extends HeadReader {
@@ -123,8 +128,7 @@ export class ResponseParser extends HeadReader {
         this.#hasTransferEncoding = true;
         return null;
       case FieldId.Connection:
-        this.#readConnection(text, start, end);
-        return null;
+        return this.#readConnection(text, start, end);
       case FieldId.Upgrade:
         this.hasUpgrade = true;
         return null;
@@ -138,17 +142,20 @@ export class ResponseParser extends HeadReader {
     }
   }
 
-  #readConnection(text: string, start: number, end: number): void {
+  #readConnection(text: string, start: number, end: number): ErrorCode | null {
     // Nearly every message with the field has just this one option.
     if (equalsLower(text, start, end, "keep-alive")) {
       this.#hasKeepAlive = true;
-      return;
+      return null;
     }
-    for (const option of readConnectionOptions(text.slice(start, end))) {
+    const options = readConnectionOptions(text.slice(start, end));
+    if (options === null) return "upstreamInvalid";
+    for (const option of options) {
       if (option === "close") this.#hasClose = true;
       else if (option === "keep-alive") this.#hasKeepAlive = true;
       else if (option !== "upgrade") (this.connectionNames ??= []).push(option);
     }
+    return (this.connectionNames?.length ?? 0) > connectionOptionsMax ? "upstreamInvalid" : null;
   }
 
   /** RFC 9112, 6.3, in its order. */

@@ -36,6 +36,9 @@ type Phase = (typeof Phase)[keyof typeof Phase];
 const Waiting = { Nothing: 0, Head: 1, NextRequest: 2, Content: 3, Drain: 4, Linger: 5 } as const;
 type Waiting = (typeof Waiting)[keyof typeof Waiting];
 
+/** Bytes that wait for their turn before the socket is paused. */
+const stashPauseBytes = 4096;
+
 export class ServerConnection implements Downstream, ByteReader, Timed {
   deadlineAt = Infinity;
   readonly isTls: boolean;
@@ -74,7 +77,8 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     this.forwardedLines = forwardedLines(this.clientAddress, listener);
     this.#parser = new RequestParser(core.limits);
     this.#exchange = new Exchange(core, this);
-    this.#waitFor(Waiting.Head, core.limits.headTimeoutMs);
+    const { headTimeoutMs, lingerTimeoutMs } = core.limits;
+    this.#waitFor(Waiting.Head, core.isDraining ? Math.min(headTimeoutMs, lingerTimeoutMs) : headTimeoutMs);
     if (listener.isTls) {
       this.#socket = accepted;
       readByEvents(accepted, this);
@@ -89,18 +93,16 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     this.#socket.on("close", () => this.#guard(() => this.#onClosed()));
     core.deadlines.add(this);
     listener.connections.add(this);
-    listener.counters.opened();
   }
 
   /**
    * Shutdown: an idle connection ends now, in an orderly way, since its last response may still be on its way; a busy one
-   * ends with its response. One that has carried none has a moment to send its first request.
+   * ends with its response. One that has carried none, or is in the middle of a head, has a moment to complete it.
    */
   drain(): void {
     this.#isLast = true;
-    const isBusy = !this.#isRequestRead || !this.#isResponseWritten || !this.#parser.isHeadEmpty;
-    if (this.#phase !== Phase.Open || isBusy) return;
-    if (this.#requests > 0) this.#endGracefully();
+    if (this.#phase !== Phase.Open || !this.#isRequestRead || !this.#isResponseWritten) return;
+    if (this.#requests > 0 && this.#parser.isHeadEmpty) this.#endGracefully();
     else this.#waitFor(Waiting.Head, this.#core.limits.lingerTimeoutMs);
   }
 
@@ -231,7 +233,7 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
   #onContentEnd(): void {
     this.#isRequestRead = true;
     if (this.#waiting === Waiting.Content) this.#waitForNothing();
-    if (!this.#isResponseWritten) this.#exchange.onContentEnd(this.#parser.content.trailers);
+    if (!this.#isResponseWritten) this.#exchange.onContentEnd();
     else this.#nextRequest();
   }
 
@@ -264,9 +266,10 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     if (this.#stash === null) this.#socket.resume();
   }
 
+  /** A little is kept without pausing: only a socket that is read tells that its client has gone. */
   #keep(bytes: Buffer): void {
     this.#stash = bytes;
-    this.#socket.pause();
+    if (bytes.length > stashPauseBytes) this.#socket.pause();
   }
 
   // From the exchange.

@@ -19,7 +19,7 @@ export function decide(snapshot: Snapshot, request: RequestView, trace?: TraceSt
     tracePath(host, request.path, route, trace);
   }
   if (route.slashRedirect !== null && route.slashRedirect.from === request.path) {
-    return { kind: "answer", route, answer: redirectToSlash(request, route.slashRedirect.to) };
+    return { kind: "answer", route, answer: redirectToSlash(request, route) };
   }
   if (route.denied !== null) {
     trace?.push(step("filter", "denied", "won", route.denied));
@@ -31,16 +31,17 @@ export function decide(snapshot: Snapshot, request: RequestView, trace?: TraceSt
 }
 
 /**
- * The Location is absolute and its path is the route's, so no spelling of the target (`//evil.example/..`) can make it
- * lead elsewhere. Unlike nginx it keeps the client's port: behind another port the redirect would miss.
+ * The path is the route's, so no spelling of the target (`//evil.example/..`) can make it lead elsewhere. A configured
+ * host makes it absolute, with the client's port (unlike nginx: behind another port the redirect would miss); the
+ * catch-all answers for any Host that a client makes up, so there the Location is a path.
  */
-function redirectToSlash(request: RequestView, path: string): Answer {
+function redirectToSlash(request: RequestView, route: CompiledRoute): Answer {
   const query = request.target.indexOf("?");
   const suffix = query < 0 ? "" : request.target.slice(query);
-  const origin = request.authority === "" ? "" : `${request.isTls ? "https" : "http"}://${request.authority}`;
+  const origin = route.host === "" ? "" : `${request.isTls ? "https" : "http"}://${request.authority}`;
   return {
     status: 301,
-    fields: [{ name: "location", value: `${origin}${path}${suffix}` }],
+    fields: [{ name: "location", value: `${origin}${route.slashRedirect?.to ?? route.path}${suffix}` }],
     reason: "trailing slash",
   };
 }

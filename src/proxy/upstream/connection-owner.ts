@@ -11,6 +11,8 @@ export interface PoolServices {
   readonly deadlines: Deadlines;
   readonly limits: ProxyLimits;
   readonly metrics: PoolMetrics;
+  /** Something threw while no exchange was there to be told. */
+  onBug(error: unknown): void;
 }
 
 export interface PoolMetrics {
@@ -32,8 +34,10 @@ export interface ConnectionOwner {
   readonly address: string;
   readonly port: number;
   readonly services: PoolServices;
-  /** A connection was established, or a response came. */
+  /** A response came. */
   onAlive(): void;
+  /** A fresh connection ended, was too slow, or brought no HTTP, before the head of a response. */
+  onExchangeFailed(detail: string): void;
   onConnectFailed(code: ErrorCode, detail: string): void;
   /** Called while `isIdle` still tells what the connection was. */
   onClosed(connection: PooledConnection): void;

@@ -11,6 +11,9 @@ import type {
   UpstreamTimeouts,
 } from "./connection-owner.ts";
 
+/** Connection errors whose cause is this machine. */
+const ownShortage = /\b(?:EMFILE|ENFILE|ENOBUFS|ENOMEM|EADDRNOTAVAIL|EAGAIN)\b/;
+
 export class EndpointPool implements ConnectionOwner {
   readonly endpoint: EndpointHealth;
   readonly services: PoolServices;
@@ -77,8 +80,17 @@ export class EndpointPool implements ConnectionOwner {
     this.endpoint.succeeded();
   }
 
+  onExchangeFailed(detail: string): void {
+    this.endpoint.failed(detail);
+  }
+
   onConnectFailed(code: ErrorCode, detail: string): void {
     this.services.metrics.upstreamConnectFailures += 1;
+    if (ownShortage.test(detail)) {
+      // No descriptors or ports left on our side: the endpoint is not to blame.
+      this.endpoint.abandoned();
+      return;
+    }
     this.endpoint.failed(code === "upstreamConnectTimeout" ? "connect timeout" : detail);
   }
 

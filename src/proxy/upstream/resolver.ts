@@ -1,8 +1,9 @@
 // Addresses of ExternalName Services: the name is resolved again and again, and the last good answer stays while
 // resolution fails. The system's resolver is asked, so that search domains and /etc/hosts count as they do elsewhere.
 import { lookup } from "node:dns/promises";
-import { BlockList, isIPv4 } from "node:net";
+import { isIPv4 } from "node:net";
 import type { DnsTargetIr, EndpointIr } from "../../ir/routing.ts";
+import { classifyAddress, parseAddress } from "../../util/addresses.ts";
 import type { Cancel, Clock } from "../../util/clock.ts";
 
 /** Between two resolutions of a name. The system's resolver tells no time to live. */
@@ -11,15 +12,6 @@ export const resolveIntervalMs = 5_000;
 export type Lookup = (hostname: string) => Promise<readonly { address: string; family: number }[]>;
 
 const systemLookup: Lookup = (hostname) => lookup(hostname, { all: true, order: "verbatim" });
-
-/** What a name must not lead to: this machine, its metadata service, and nothing at all (limits: docs/limits.md). */
-const refusedAddresses = new BlockList();
-refusedAddresses.addSubnet("127.0.0.0", 8, "ipv4");
-refusedAddresses.addSubnet("0.0.0.0", 8, "ipv4");
-refusedAddresses.addSubnet("169.254.0.0", 16, "ipv4");
-refusedAddresses.addAddress("::1", "ipv6");
-refusedAddresses.addAddress("::", "ipv6");
-refusedAddresses.addSubnet("fe80::", 10, "ipv6");
 
 export interface ResolverOptions {
   readonly clock: Clock;
@@ -102,9 +94,12 @@ export class Resolution {
     this.#onAddresses([]);
   }
 
+  /** The rule for addresses in EndpointSlices, since a name can lead to the same places. */
   #isAllowed(address: string): boolean {
-    const family = isIPv4(address) ? "ipv4" : "ipv6";
-    if (!refusedAddresses.check(address, family)) return true;
-    return this.#options.allowsLoopback && (address.startsWith("127.") || address === "::1");
+    // A link-local address of IPv6 carries its zone.
+    const bytes = parseAddress(address.replace(/%.*$/, ""));
+    if (bytes === null) return false;
+    const kind = classifyAddress(bytes);
+    return kind === "ordinary" || (kind === "loopback" && this.#options.allowsLoopback);
   }
 }

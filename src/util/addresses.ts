@@ -18,15 +18,25 @@ export type AddressClass = "unspecified" | "loopback" | "link-local" | "multicas
  */
 export function classifyAddress(bytes: Uint8Array): AddressClass {
   if (bytes.length === 4) return classifyIpv4(bytes);
-  const isMapped =
-    bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
-  if (isMapped) return classifyIpv4(bytes.subarray(12));
   if (bytes.subarray(0, 15).every((byte) => byte === 0)) {
     if (bytes[15] === 0) return "unspecified";
     if (bytes[15] === 1) return "loopback";
   }
+  if (embedsIpv4(bytes)) return classifyIpv4(bytes.subarray(12));
+  if (awsMetadata.every((byte, index) => bytes[index] === byte)) return "link-local";
   if (bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80) return "link-local";
   return bytes[0] === 0xff ? "multicast" : "ordinary";
+}
+
+/** fd00:ec2::254: a unique local address by its form, a metadata service by its use. */
+const awsMetadata = [0xfd, 0x00, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54];
+
+/** `::ffff:a.b.c.d` (mapped), `::a.b.c.d` (compatible), and `64:ff9b::a.b.c.d` (NAT64, RFC 6052). */
+function embedsIpv4(bytes: Uint8Array): boolean {
+  const isZero = (start: number, end: number): boolean =>
+    bytes.subarray(start, end).every((byte) => byte === 0);
+  if (isZero(0, 10)) return (bytes[10] === 0xff && bytes[11] === 0xff) || isZero(10, 12);
+  return bytes[0] === 0 && bytes[1] === 0x64 && bytes[2] === 0xff && bytes[3] === 0x9b && isZero(4, 12);
 }
 
 function classifyIpv4(bytes: Uint8Array): AddressClass {

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { classifyAddress, formatAddress, parseAddress } from "../../src/controller/addresses.ts";
+import { classifyAddress, formatAddress, parseAddress } from "../../src/util/addresses.ts";
 
 test.each([
   ["10.0.0.1", "10.0.0.1"],
@@ -87,6 +87,13 @@ describe("an endpoint may be on an ordinary address only", () => {
     ["224.0.0.1", "multicast"],
     ["255.255.255.255", "multicast"],
     ["ff02::1", "multicast"],
+    // Other spellings of IPv4, and a metadata service on a unique local address.
+    ["::127.0.0.1", "loopback"],
+    ["64:ff9b::7f00:1", "loopback"],
+    ["64:ff9b::169.254.169.254", "link-local"],
+    ["64:ff9b::10.0.0.1", "ordinary"],
+    ["fd00:ec2::254", "link-local"],
+    ["fd00:ec2::253", "ordinary"],
   ])("%s is %s", (text, expected) => {
     expect(classifyAddress(parseAddress(text)!)).toBe(expected);
   });
