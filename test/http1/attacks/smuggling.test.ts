@@ -186,7 +186,6 @@ const lengths: readonly AttackCase[] = [
     "+3",
     "-3",
     "0x3",
-    "3 ",
     "3,3",
     "3, 3",
     "3;3",
@@ -204,16 +203,14 @@ const lengths: readonly AttackCase[] = [
     "3\xa0",
     "1_0",
     '"3"',
-  ]
-    .filter((value) => value !== "3 ")
-    .map((value) =>
-      refused(
-        "6.2",
-        `CL.CL: the length ${JSON.stringify(value)}`,
-        post(`Content-Length: ${Buffer.from(value, value > "\xff" ? "utf8" : "latin1").toString("latin1")}`) +
-          "abc",
-      ),
+  ].map((value) =>
+    refused(
+      "6.2",
+      `CL.CL: the length ${JSON.stringify(value)}`,
+      post(`Content-Length: ${Buffer.from(value, value > "\xff" ? "utf8" : "latin1").toString("latin1")}`) +
+        "abc",
     ),
+  ),
   refused("6.3", "CL.CL: two lengths", post("Content-Length: 3", "Content-Length: 45") + `abc`),
   refused("6.3", "CL.CL: two equal lengths", post("Content-Length: 3", "Content-Length: 3") + "abc"),
   refused("6.3", "CL.CL: two lengths in other cases", post("Content-Length: 3", "CONTENT-length: 0") + "abc"),
