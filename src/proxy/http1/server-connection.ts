@@ -247,9 +247,6 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     this.#parser.reset();
     this.#waitFor(Waiting.NextRequest, this.#core.limits.keepAliveTimeoutMs);
     if (!this.#isProcessing) this.#processStash();
-    if (this.#isReadEnded && this.#stash === null && this.#phase === Phase.Open && this.#isResponseWritten) {
-      this.#endGracefully();
-    }
   }
 
   #processStash(): void {
@@ -263,7 +260,9 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
         if (pos < stash.length) this.#stash = stash.subarray(pos);
       }
     }
-    if (this.#stash === null) this.#socket.resume();
+    if (this.#stash !== null) return;
+    if (this.#isReadEnded) this.#onAllRead();
+    else this.#socket.resume();
   }
 
   /** A little is kept without pausing: only a socket that is read tells that its client has gone. */
@@ -483,13 +482,18 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
       if (this.#socket.writableEnded) this.#endGracefully();
     } else if (this.#phase === Phase.Lingering) {
       if (this.#socket.writableFinished) this.#close();
-    } else if (this.#phase === Phase.Open) {
-      if (this.#stash !== null) return;
-      if (!this.#isRequestRead) {
-        this.#exchange.onRequestFailed("downstreamClosed");
-        this.#close();
-      } else if (this.#isResponseWritten) this.#endGracefully();
+    } else if (this.#stash === null) {
+      this.#onAllRead();
     }
+  }
+
+  /** The client has ended, and all that it sent before has been looked at: what is incomplete stays so. */
+  #onAllRead(): void {
+    if (this.#phase !== Phase.Open) return;
+    if (!this.#isRequestRead) {
+      this.#exchange.onRequestFailed("downstreamClosed");
+      this.#close();
+    } else if (this.#isResponseWritten) this.#endGracefully();
   }
 
   /** Everything that was written reaches the client, however slowly it reads, as long as it reads. */

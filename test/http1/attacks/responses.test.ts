@@ -125,7 +125,7 @@ const more: readonly AttackCase[] = [
   {
     section: "9.3.2",
     name: "an answer that comes before its request answers nothing",
-    client: [get, head("GET /b HTTP/1.1", "Host: a")],
+    client: [get, "", "", "", head("GET /b HTTP/1.1", "Host: a")],
     answers: ["200 ok", "200 answer 2"],
     end: "stays open",
     reached: [sent("GET / HTTP/1.1"), sent("GET /b HTTP/1.1")],
@@ -399,6 +399,9 @@ const switches: readonly AttackCase[] = [
   ),
 ];
 
+const smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+const nine = head("POST / HTTP/1.1", "Host: a", "Content-Length: 9");
+const nineSent = sent("POST / HTTP/1.1", { last: ["Content-Length: 9"], content: "abc" });
 const overtaking: readonly AttackCase[] = [
   {
     section: "9.5",
@@ -444,21 +447,35 @@ const overtaking: readonly AttackCase[] = [
   },
   {
     section: "9.5",
-    name: "an endpoint that ends without an answer in the middle of content",
-    client: [head("POST / HTTP/1.1", "Host: a", "Content-Length: 9") + "abc"],
-    answers: ["502 close"],
-    end: "closes",
-    reached: [sent("POST / HTTP/1.1", { last: ["Content-Length: 9"], content: "abc" })],
+    name: "an endpoint that ends without an answer in the middle of short content: the rest is dropped, not read as a request",
+    client: [
+      `${nine}abc`,
+      "",
+      "",
+      `def${head("GET /b HTTP/1.1", "Host: a").slice(0, 3)}${head("GET /b HTTP/1.1", "Host: a")}`,
+    ],
+    answers: ["502", "200 answer 2"],
+    end: "stays open",
+    reached: [nineSent, sent("GET /b HTTP/1.1")],
     endpoint: [[early, fin]],
   },
   {
     section: "9.5",
-    name: "an endpoint that refuses content by a length of its own",
-    client: [head("POST / HTTP/1.1", "Host: a", "Content-Length: 9") + "abc"],
+    name: "an endpoint that answers malformed in the middle of short content",
+    client: `${nine}abc`,
+    answers: ["502"],
+    end: "waits",
+    reached: [nineSent],
+    endpoint: [[early, "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"]],
+  },
+  {
+    section: "9.5",
+    name: "an endpoint that ends without an answer in the middle of chunks",
+    client: [`${head("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked")}3\r\nabc\r\n`, "", smuggled],
     answers: ["502 close"],
     end: "closes",
-    reached: [sent("POST / HTTP/1.1", { last: ["Content-Length: 9"], content: "abc" })],
-    endpoint: [[early, "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"]],
+    reached: [sent("POST / HTTP/1.1", { last: ["Transfer-Encoding: chunked"], content: "3\r\nabc\r\n" })],
+    endpoint: [[early, fin]],
   },
 ];
 

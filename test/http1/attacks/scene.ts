@@ -10,10 +10,10 @@ import { errorPage } from "../../../src/proxy/errors.ts";
 import { Harness, irTo, type HarnessOptions } from "../../proxy/harness.ts";
 import { Peer } from "../../proxy/peer.ts";
 
-/** In a list of writes: the end of the sending side, in order, by a reset; and bytes that are no HTTP from here on. */
+/** In a list of writes: the end of the sending side, in order or by a reset. An empty write only lets time pass. */
 export const fin = "<fin>";
 export const rst = "<rst>";
-/** First in the moves of an endpoint: it acts on the head alone, and reads no further. */
+/** First in the moves of an endpoint: it acts on the head alone, and reads the content later. */
 export const early = "<early>";
 
 /** What was sent, and what becomes of the connection. */
@@ -51,8 +51,9 @@ export interface SentParts {
   readonly host?: string;
   /** Field lines of the client that go on. */
   readonly fields?: readonly string[];
-  /** X-Original-Forwarded-For and the like, and Expect: after the client's own. */
+  /** The request id is the client's, among `fields`. */
   readonly isIdentified?: boolean;
+  readonly isExpecting?: boolean;
   /** Framing and Connection. */
   readonly last?: readonly string[];
   readonly content?: string;
@@ -60,11 +61,19 @@ export interface SentParts {
 
 /** A request as it reaches an endpoint: every byte, with `<id>` and `<port>` for what differs from run to run. */
 export function sent(line: string, parts: SentParts = {}): string {
-  const { host = "a", fields = [], isIdentified = false, last = [], content = "" } = parts;
+  const {
+    host = "a",
+    fields = [],
+    isIdentified = false,
+    isExpecting = false,
+    last = [],
+    content = "",
+  } = parts;
   const lines = [
     line,
     `Host: ${host}`,
     ...fields,
+    ...(isExpecting ? ["Expect: 100-continue"] : []),
     `X-Forwarded-Host: ${host}`,
     "X-Real-IP: 127.0.0.1",
     "X-Forwarded-For: 127.0.0.1",
@@ -163,7 +172,10 @@ class Recorder {
     // It ends with the connection, or with bytes that are no request: those are in the record.
     void this.#serve(connection.peer)
       .catch(() => undefined)
-      .finally(() => void connection.peer.gone().then(() => socket.end()));
+      .finally(() => {
+        if (connection.peer.isEnded) socket.end();
+        else socket.once("end", () => socket.end());
+      });
   }
 
   async #serve(peer: Peer): Promise<void> {
@@ -171,14 +183,16 @@ class Recorder {
       await peer.until("a request", () => peer.unread !== "" || peer.isEnded || peer.isClosed);
       const moves = this.#moves[this.#answered] ?? [];
       const isEarly = moves[0] === early;
-      await (isEarly ? peer.headOnly() : peer.request());
+      const request = await (isEarly ? peer.headOnly() : peer.request());
       this.#answered += 1;
       const content = `answer ${this.#answered}`;
-      if (moves.length === 0)
+      if (moves.length === 0) {
         peer.write(`HTTP/1.1 200 OK\r\nContent-Length: ${content.length}\r\n\r\n${content}`);
-      else await makeMoves(peer, isEarly ? moves.slice(1) : moves, this.#settle);
-      // What switched protocols, or does not read its request, says nothing more than its moves.
-      if (isEarly || moves.some((each) => each.startsWith("HTTP/1.1 101"))) return;
+      } else await makeMoves(peer, isEarly ? moves.slice(1) : moves, this.#settle);
+      // Bytes of another protocol, and chunks that were answered early, are only recorded.
+      if (moves.some((each) => each.startsWith("HTTP/1.1 101")) || (isEarly && request.framing === "chunked"))
+        return;
+      if (isEarly) await peer.bytes(Number(request.field("content-length")));
     }
   }
 }
@@ -188,7 +202,7 @@ async function makeMoves(peer: Peer, moves: readonly string[], settle: () => Pro
     if (i > 0) await settle();
     if (move === fin) peer.end();
     else if (move === rst) peer.reset();
-    else peer.write(move);
+    else if (move !== "") peer.write(move);
   }
 }
 
@@ -317,7 +331,8 @@ class Scene {
     try {
       await this.#attack(client, attack);
     } finally {
-      client.destroy();
+      // An orderly end would leave the proxy waiting for the endpoint: such a client may still take its answer.
+      client.reset();
       await harness.until("nothing of it is left", () => this.#isQuiet());
     }
     await this.#beHonest();
