@@ -150,7 +150,7 @@ test.each([
   ["HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", undefined],
   ["HEAD", "HTTP/1.1 200 OK\r\n\r\n", undefined],
   ["GET", "HTTP/1.1 204 No Content\r\n\r\n", undefined],
-  ["GET", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", undefined],
+  ["GET", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", undefined],
   ["GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: x\r\n\r\n", "5"],
   ["GET", "HTTP/1.1 304 Not Modified\r\n\r\n", undefined],
 ])("to %s, %j has no content whatever its fields say", async (method, text, length) => {

@@ -166,7 +166,10 @@ export class ResponseParser extends HeadReader {
     else if (this.#hasTransferEncoding) this.framing = Framing.Chunked;
     else if (this.#hasLength) this.framing = this.contentLength === 0 ? Framing.None : Framing.Length;
     else this.framing = Framing.UntilClose;
+    // A 204 that announces content (RFC 9110, 8.6) may send it too: it would be the answer to the next request.
+    const isSuspect = status === 204 && (this.#hasTransferEncoding || this.contentLength > 0);
     this.isLast =
+      isSuspect ||
       this.#hasClose ||
       this.framing === Framing.UntilClose ||
       (this.#minorVersion === 0 && !this.#hasKeepAlive);

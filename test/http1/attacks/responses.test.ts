@@ -114,6 +114,16 @@ const more: readonly AttackCase[] = [
     "200 ok",
   ),
   {
+    section: "RFC 9110, 8.6",
+    name: "content that a 204 announces does not answer the next request",
+    client: get + head("GET /b HTTP/1.1", "Host: a"),
+    methods: ["GET", "GET"],
+    answers: ["204", "200 answer 2"],
+    end: "stays open",
+    reached: [sent("GET / HTTP/1.1"), sent("GET /b HTTP/1.1")],
+    endpoint: [[head("HTTP/1.1 204 No Content", `Content-Length: ${poison.length}`), poison]],
+  },
+  {
     section: "9.3.2",
     name: "two responses do not answer two requests",
     client: get + head("GET /b HTTP/1.1", "Host: a"),
