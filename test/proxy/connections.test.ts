@@ -60,7 +60,7 @@ describe("a client that half-closes", () => {
       const { backend, client, proxy } = await start();
       client.write(post + rest);
       const peer = await backend.connection();
-      await peer.through("abc");
+      await peer.through("\r\nabc");
       client.end();
       expect((await peer.toClose()).trim()).toBe("");
       await client.gone();
@@ -75,7 +75,7 @@ describe("a client that goes away takes its connection to the endpoint with it",
       ["while the endpoint thinks", async ({ peer }) => void (await peer.request()), get],
       [
         "while it sends content",
-        async ({ peer }) => void (await peer.through("abc")),
+        async ({ peer }) => void (await peer.through("\r\nabc")),
         `${post}Content-Length: 9\r\n\r\nabc`,
       ],
       [

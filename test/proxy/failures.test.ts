@@ -398,7 +398,7 @@ describe("a response that comes before its request was sent", () => {
     const { backend, client, proxy } = await start();
     client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
     const peer = await backend.connection();
-    await peer.through("abc");
+    await peer.through("\r\nabc");
     peer.write("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno");
     const response = await client.response();
     expect(response.status).toBe(403);
@@ -415,7 +415,7 @@ describe("a response that comes before its request was sent", () => {
     const { backend, client, proxy } = await start();
     client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc");
     const peer = await backend.connection();
-    await peer.through("abc");
+    await peer.through("\r\nabc");
     peer.write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n123");
     await client.through("123");
     client.write("def");
