@@ -129,20 +129,14 @@ function tour(ports: BoundPorts, manifests: readonly string[], adminHost: string
     ...columns(urls),
     "",
     "Try (every line runs as it stands):",
-    ...trials(ports, shortPath(directory)).flatMap(({ title, command }) => [`  # ${title}`, `  ${command}`]),
+    ...trials(ports, directory).flatMap(({ title, command }) => [`  # ${title}`, `  ${command}`]),
     "",
-    `Edit:    ${manifests.map((each) => shortPath(each)).join(", ")} - a change is live at once, without a failed request`,
+    `Edit:    ${manifests.map((each) => quoted(each)).join(", ")} - a change is live at once, without a failed request`,
     `Status:  ${status}/debug/table   ${status}/debug/diagnostics   ${status}/metrics`,
     "End:     Ctrl-C",
     "",
     "",
   ].join("\n");
-}
-
-/** Relative to the working directory where that is shorter. */
-function shortPath(file: string): string {
-  const relative = path.relative(process.cwd(), file);
-  return relative !== "" && relative.length < file.length ? relative : file;
 }
 
 function messageOf(cause: unknown): string {

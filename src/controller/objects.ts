@@ -31,7 +31,11 @@ export interface IngressObject {
   /** Null: the field is absent. */
   readonly ingressClassName: string | null;
   readonly defaultBackend: IngressBackend | null;
+  /** The field is there, whether or not it could be used. */
+  readonly hasDefaultBackend: boolean;
   readonly rules: readonly IngressRule[];
+  /** Rules are written, whether or not any could be used: the Ingress is not one of a default backend alone. */
+  readonly hasRules: boolean;
   readonly tls: readonly IngressTls[];
 }
 

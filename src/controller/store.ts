@@ -1,5 +1,6 @@
 // The objects as they are to be served, and who refers to whom. An update that the API server would have refused does
-// not replace a good version: the store is what stands between a broken edit and the routes that work.
+// not replace a good version: the store is what stands between a broken edit and the routes that work. Unless it changes
+// annotations, which may protect: then it is taken as far as it is valid.
 import { isDeepStrictEqual } from "node:util";
 import type { Diagnostic } from "../ir/diagnostic.ts";
 import { refKey, type ObjectRef } from "../ir/object-ref.ts";
@@ -59,7 +60,9 @@ export class ObjectStore {
     const old = this.#entries.get(key);
     const isRefused = findings.some((finding) => finding.isRefusal);
     const oldIsGood = old !== undefined && (old.isKept || !old.findings.some((finding) => finding.isRefusal));
-    const isKept = isRefused && oldIsGood;
+    // Annotations carry what protects: a version without them must not outlive the one that has them.
+    const isKept =
+      isRefused && oldIsGood && isDeepStrictEqual(old.object.meta.annotations, object.meta.annotations);
     const next: Entry = { object: isKept ? old.object : object, findings, isKept };
     const diagnostics = !isDeepStrictEqual([old?.findings ?? [], old?.isKept ?? false], [findings, isKept]);
     if (old !== undefined && isDeepStrictEqual(old.object, next.object)) {

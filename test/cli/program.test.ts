@@ -173,21 +173,6 @@ describe("demo", () => {
     expect(code).toBe(1);
   });
 
-  test("prints what it serves, and ends with 0", async () => {
-    using started = new Run("demo", ...anyPorts);
-    const [end] = await started.printed(/End: .*|.* is in use by another program/);
-    expect(end, "the ports of the demo's backends must be free").toMatch(/^End/);
-    started.child.kill("SIGINT");
-    const { code, stdout, stderr } = await started.exited;
-    expect(stdout).toContain("http://plain.localhost:");
-    expect(stdout).toMatch(
-      /^ {2}curl -s --cacert deploy\/demo\/ca\.pem --resolve shop\.localhost:\d+:127\.0\.0\.1 https:/m,
-    );
-    expect(stdout).toMatch(/^Status: {2}http:\/\/127\.0\.0\.1:\d+\/debug\/table/m);
-    expect(stderr).not.toMatch(/error|warning/);
-    expect(code).toBe(0);
-  });
-
   test("every line that it prints gives what it says", async () => {
     expect(spawnSync("curl", ["--version"]).status, "this test needs curl").toBe(0);
     using started = new Run(

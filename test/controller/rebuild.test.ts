@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { RebuildLoop, quietMaxMs, quietMs, type Publisher } from "../../src/controller/rebuild.ts";
@@ -372,7 +373,12 @@ describe("any history of changes", () => {
             const decoded = decodeObject(step.object);
             const key = `${decoded.object!.kind} ${decoded.object!.meta.name}`;
             live.set(key, decoded);
-            if (!decoded.findings.some((finding) => finding.isRefusal)) good.set(key, decoded);
+            const isRefused = decoded.findings.some((finding) => finding.isRefusal);
+            const annotationsOf = (each: typeof decoded | undefined): unknown =>
+              each?.object?.meta.annotations;
+            if (!isRefused) good.set(key, decoded);
+            else if (!isDeepStrictEqual(annotationsOf(good.get(key)), annotationsOf(decoded)))
+              good.delete(key);
           } else {
             source.delete(step.ref);
             live.delete(`${step.ref.kind} ${step.ref.name}`);

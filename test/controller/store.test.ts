@@ -92,6 +92,20 @@ describe("an update that the API server would refuse", () => {
     expect(store.diagnostics()).toEqual([]);
   });
 
+  test("is used as far as it goes when it changes annotations: they may protect", () => {
+    const store = storeWith(web);
+    const guarded = {
+      ...broken,
+      metadata: {
+        name: "web",
+        annotations: { "nginx.ingress.kubernetes.io/whitelist-source-range": "10.0.0.0/8" },
+      },
+    };
+    expect(put(store, guarded)).toMatchObject({ routing: true });
+    expect(store.index.ingresses.get("default/web")?.meta.annotations.size).toBe(1);
+    expect(store.diagnostics()).toMatchObject([{ message: expect.stringMatching(/the rule is left out$/) }]);
+  });
+
   test("is used as far as it goes when there is no good version", () => {
     const store = storeWith(broken);
     expect(store.index.ingresses.get("default/web")?.rules).toEqual([]);

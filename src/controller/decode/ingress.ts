@@ -16,15 +16,18 @@ export function decodeIngress(reader: FieldReader, value: Fields, meta: ObjectMe
   reader.unknownFields(spec, "spec", ["ingressClassName", "defaultBackend", "rules", "tls"]);
   const className = reader.text(spec["ingressClassName"], "spec.ingressClassName", "the Ingress is not used");
   const isBadClass = className === null && !isAbsent(spec["ingressClassName"]);
-  const hasBackend = !isAbsent(spec["defaultBackend"]);
+  const hasDefaultBackend = !isAbsent(spec["defaultBackend"]);
+  const { rules } = spec;
   return {
     kind: "Ingress",
     meta,
     // Whatever a broken class name was meant to say, it did not name us.
     ingressClassName: isBadClass ? "" : className,
-    defaultBackend: hasBackend
+    defaultBackend: hasDefaultBackend
       ? decodeBackend(reader, spec["defaultBackend"], "spec.defaultBackend", "the default backend")
       : null,
+    hasDefaultBackend,
+    hasRules: !isAbsent(rules) && !(Array.isArray(rules) && rules.length === 0),
     rules: reader.items(spec["rules"], "spec.rules", "rule").flatMap((item) => decodeRule(reader, item)),
     tls: reader.items(spec["tls"], "spec.tls", "TLS item").map((item) => decodeTls(reader, item)),
   };
@@ -64,6 +67,10 @@ function decodePath(reader: FieldReader, { fields, field }: Item): IngressPath[]
   if (problem !== null) {
     reader.refuse(`${field}.path`, "InvalidPath", `${quote(path ?? "")} ${problem}`, left);
     return [];
+  }
+  if (path?.includes("%") === true) {
+    const message = `${quote(path)} has a percent sign, but requests are matched by their decoded path`;
+    reader.note("warning", `${field}.path`, "EncodedPath", [message, "write the characters themselves"]);
   }
   const backend = decodeBackend(reader, fields["backend"], `${field}.backend`, "the path");
   if (backend === null) return [];

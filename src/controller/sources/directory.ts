@@ -10,7 +10,7 @@ import type { Cancel, Clock } from "../../util/clock.ts";
 import { refOf } from "../objects.ts";
 import { FileState, type FileEntry } from "./file-state.ts";
 import type { ObjectListener, Source } from "./source.ts";
-import { isManifestName, readDirectoryProblem, readManifestFile, Walk } from "./walk.ts";
+import { isManifestName, isOtherFile, readDirectoryProblem, readManifestFile, Walk } from "./walk.ts";
 
 export interface DirectorySourceOptions {
   readonly directory: string;
@@ -21,8 +21,11 @@ export interface DirectorySourceOptions {
 
 /** A file is read when it has been still for this long. */
 export const settleMs = 15;
-/** What is missing in a file is believed when it has been still for this long. */
-export const lossMs = 500;
+/**
+ * What is missing in a file is believed when it has been still for this long; at once when the file was put in place of
+ * another by a rename, since then it is complete.
+ */
+export const lossMs = 150;
 /** How often everything is looked at again. */
 export const pollMs = 2_000;
 /** Files open at a time. */
@@ -33,6 +36,8 @@ interface Dirty {
   readonly atMs: number;
   /** The tree does not lead to it any more, whatever lies at the path. */
   readonly isGone: boolean;
+  /** False: it was moved there and not written to since, as far as events tell. */
+  readonly isWritten: boolean;
 }
 
 interface Known {
@@ -102,12 +107,14 @@ export class DirectorySource implements Source {
 
   // Events
 
-  #onEvent(directory: string, name: string | null): void {
+  #onEvent(directory: string, name: string | null, isWrite: boolean): void {
     if (this.#isClosed) return;
     const now = this.#clock.nowMs();
     const path = relative(this.#root, join(directory, name ?? ""));
-    if (name !== null && this.#files.has(path)) this.#dirty.set(path, { atMs: now, isGone: false });
-    else if (name === null || isManifestName(name) || name === "..data" || !name.startsWith(".")) {
+    if (name !== null && this.#files.has(path)) {
+      const isWritten = isWrite || this.#dirty.get(path)?.isWritten === true;
+      this.#dirty.set(path, { atMs: now, isGone: false, isWritten });
+    } else if (name === null || isManifestName(name) || name === "..data" || !name.startsWith(".")) {
       this.#treeChangedAtMs = now;
     }
     this.#scheduleTick();
@@ -153,13 +160,14 @@ export class DirectorySource implements Source {
     for (const [path, signature] of present) {
       // What is dirty already may still be being written.
       if (this.#files.get(path)?.signature === signature || this.#dirty.get(path)?.isGone === false) continue;
-      this.#dirty.set(path, { atMs: changedAtMs, isGone: false });
+      this.#dirty.set(path, { atMs: changedAtMs, isGone: false, isWritten: true });
     }
     for (const path of this.#files.keys()) {
       const isUnseen = walk.unreadable.some(
         (directory) => directory === "" || path.startsWith(`${directory}/`),
       );
-      if (!present.has(path) && !isUnseen) this.#dirty.set(path, { atMs: changedAtMs, isGone: true });
+      if (!present.has(path) && !isUnseen)
+        this.#dirty.set(path, { atMs: changedAtMs, isGone: true, isWritten: true });
     }
     for (const [directory, { watcher }] of this.#watchers) {
       if (walk.directories.has(directory)) continue;
@@ -178,8 +186,8 @@ export class DirectorySource implements Source {
     known?.watcher.close();
     this.#watchers.delete(directory);
     try {
-      const watcher = watch(directory, { persistent: false }, (_event, name) =>
-        this.#onEvent(directory, name),
+      const watcher = watch(directory, { persistent: false }, (event, name) =>
+        this.#onEvent(directory, name, event === "change"),
       );
       const forget = (): void => {
         watcher.close();
@@ -200,11 +208,11 @@ export class DirectorySource implements Source {
     for (const [path] of all) this.#dirty.delete(path);
     for (let index = 0; index < all.length; index += readsMax) {
       const batch = all.slice(index, index + readsMax);
-      await Promise.all(batch.map(([path, { isGone }]) => this.#read(path, isGone)));
+      await Promise.all(batch.map(([path, dirty]) => this.#read(path, dirty)));
     }
   }
 
-  async #read(path: string, isGone: boolean): Promise<void> {
+  async #read(path: string, { isGone, isWritten }: Dirty): Promise<void> {
     const found = isGone ? ({ kind: "gone" } as const) : await readManifestFile(join(this.#root, path));
     if (this.#isClosed) return;
     if (found.kind === "gone" && !isGone) {
@@ -216,12 +224,14 @@ export class DirectorySource implements Source {
     if (found.kind === "gone" && known === undefined) return;
     const file = known ?? { state: new FileState(path), signature: "", cancelLoss: null };
     this.#files.set(path, file);
+    const before = file.signature;
     file.signature = found.kind === "gone" ? "" : found.signature;
     if (found.kind === "unreadable") {
       file.state.fail(found.message);
       return;
     }
     const isChanged = file.state.update(found.kind === "gone" ? null : found.text);
+    if (!isWritten && isOtherFile(before, file.signature)) file.state.believeLoss();
     if (!isChanged && file.cancelLoss !== null) return;
     file.cancelLoss?.();
     file.cancelLoss = file.state.hasPendingLoss

@@ -1,12 +1,19 @@
 // What one manifest file contributes, and when its losses are believed. Editors truncate before they write, or unlink
 // and create anew: seen at the wrong moment, a file has lost objects that its owner never meant to remove. Additions
-// and changes are believed at once; a loss only when the file has not changed for a while.
+// and changes are believed at once; a loss, and a last document that a loss makes doubtful, only when the file has not
+// changed for a while or was replaced as a whole.
 import type { Diagnostic } from "../../ir/diagnostic.ts";
 import { refKey } from "../../ir/object-ref.ts";
 import { isDeepStrictEqual } from "node:util";
 import { findingDiagnostic, type Finding } from "../finding.ts";
 import { refOf, type KubeObject } from "../objects.ts";
-import { parseManifest, type Manifest, type ManifestCache, type ManifestEntry } from "./manifests.ts";
+import {
+  parseManifest,
+  type Manifest,
+  type ManifestCache,
+  type ManifestEntry,
+  type ManifestProblem,
+} from "./manifests.ts";
 
 export interface FileEntry {
   readonly key: string;
@@ -53,17 +60,25 @@ export class FileState {
     const served: Entries = new Map([...this.held, ...this.entries]);
     this.#pending = null;
     this.held = new Map();
-    if (manifest.problem !== null) {
+    if (manifest.problem !== null && served.size > 0) {
       this.entries = served;
-      const consequence =
-        served.size > 0 ? "the last good version of the file keeps serving" : "the file is ignored";
-      const message = `${manifest.problem.message}; ${consequence}`;
-      this.diagnostics = [this.#report("error", "InvalidManifest", manifest.problem.line, message)];
+      this.diagnostics = [this.#invalid(manifest.problem, "the last good version of the file keeps serving")];
       return true;
     }
     this.#cache = manifest.cache;
     this.#take(manifest, served, text ?? "");
+    if (manifest.problem !== null) {
+      const consequence =
+        manifest.entries.length > 0
+          ? "the document is left out, the others are served"
+          : "the file is ignored";
+      this.diagnostics = [this.#invalid(manifest.problem, consequence), ...this.diagnostics];
+    }
     return true;
+  }
+
+  #invalid({ line, message }: ManifestProblem, consequence: string): Diagnostic {
+    return this.#report("error", "InvalidManifest", line, `${message}; ${consequence}`);
   }
 
   /** The file could not be read: what it contributed stays. */

@@ -1,5 +1,5 @@
-// The text of a manifest file to objects: YAML or JSON, several documents, lists taken apart. A file is parsed as a
-// whole or not at all; documents that have not changed since the last parse keep their objects.
+// The text of a manifest file to objects: YAML or JSON, several documents, lists taken apart. Documents
+// that do not parse are left out and told of; documents that have not changed since the last parse keep their objects.
 import { LineCounter, parseAllDocuments, parseDocument, type Document } from "yaml";
 import { decodeObject, type Decoded } from "../decode/decode.ts";
 import { isFields } from "../decode/reader.ts";
@@ -19,7 +19,7 @@ export interface ManifestProblem {
 
 export interface Manifest {
   readonly entries: readonly ManifestEntry[];
-  /** The first thing that does not parse; then there are no entries. */
+  /** The first document that does not parse; the entries are those of all others. */
   readonly problem: ManifestProblem | null;
   readonly cache: ManifestCache;
 }
@@ -38,17 +38,19 @@ const listDepthMax = 2;
 export function parseManifest(text: string, isJson: boolean, known: ManifestCache = new Map()): Manifest {
   const cache = new Map<string, readonly Placed[] | ManifestProblem>();
   const entries: ManifestEntry[] = [];
+  let problem: ManifestProblem | null = null;
   for (const chunk of isJson ? [{ text, line: 1 }] : splitDocuments(text)) {
     const result = known.get(chunk.text) ?? (isJson ? parseJson(chunk.text) : parseYaml(chunk.text));
     cache.set(chunk.text, result);
     if ("message" in result) {
-      return { entries: [], problem: { ...result, line: chunk.line + result.line }, cache };
+      problem ??= { ...result, line: chunk.line + result.line };
+      continue;
     }
     for (const placed of result) {
       entries.push({ decoded: placed.decoded, line: chunk.line + placed.line, text: chunk.text });
     }
   }
-  return { entries, problem: null, cache };
+  return { entries, problem, cache };
 }
 
 /** `---` at the start of a line begins a document wherever it stands (YAML 1.2, 9.1.2). */

@@ -87,6 +87,13 @@ function signatureOf({ dev, ino, size, mtimeNs, ctimeNs }: Stats): string {
   return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
 }
 
+/** Two signatures are of two files, not of one that was written to. */
+export function isOtherFile(before: string, now: string): boolean {
+  const [oldDevice, oldInode] = before.split(":");
+  const [device, inode] = now.split(":");
+  return oldInode !== undefined && inode !== undefined && (device !== oldDevice || inode !== oldInode);
+}
+
 export type FoundFile =
   | { readonly kind: "text"; readonly text: string; readonly signature: string }
   | { readonly kind: "gone" }

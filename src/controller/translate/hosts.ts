@@ -60,9 +60,9 @@ export function buildHosts(
     }
   }
   for (const host of hosts.values()) {
-    if (host.find("/", "Prefix") !== undefined) continue;
-    if (host.host === "") host.add(catchAll(plans, upstreams, defaults));
-    else addImplicit(host, upstreams);
+    const declared = host.find("/", "Prefix");
+    if (host.host === "") addCatchAll(context, host, plans, declared, { upstreams, defaults });
+    else if (declared === undefined) addImplicit(host, upstreams);
   }
   return hosts;
 }
@@ -113,18 +113,36 @@ function addImplicit(host: HostDraft, upstreams: UpstreamSet): void {
 }
 
 /**
- * The `/` of the catch-all: the default backend of the first Ingress that has one and no rules, else of the first that
- * has one beside rules without host, else the controller's.
+ * The `/` of the catch-all: a rule without host that declares it, else the default backend of the first Ingress that has
+ * one and no rules, else of the first that has one beside rules without host, else the controller's.
  */
-function catchAll(
+function addCatchAll(
+  context: TranslateContext,
+  host: HostDraft,
   plans: readonly IngressPlan[],
+  declared: RouteDraft | undefined,
+  { upstreams, defaults }: { readonly upstreams: UpstreamSet; readonly defaults: readonly FeatureIr[] },
+): void {
+  const withBackend = plans.filter(({ object }) => object.defaultBackend !== null);
+  const alone = withBackend.filter(({ object }) => !object.hasRules);
+  const beside = withBackend.filter(({ object }) => object.rules.some((rule) => rule.host === ""));
+  const owner = declared === undefined ? (alone[0] ?? beside[0]) : undefined;
+  const winner = declared?.route.ingress ?? owner?.ref;
+  for (const loser of new Set([...alone, ...beside])) {
+    if (winner === undefined || winner === null || refKey(winner) === refKey(loser.ref)) continue;
+    context.report("warning", loser.ref, "spec.defaultBackend", {
+      reason: "DefaultBackendConflict",
+      message: `the catch-all's "/" already goes to the backend of ${formatRef(winner)}, which comes first; this one is left out`,
+    });
+  }
+  if (declared === undefined) host.add(catchAll(owner, upstreams, defaults));
+}
+
+function catchAll(
+  owner: IngressPlan | undefined,
   upstreams: UpstreamSet,
   defaults: readonly FeatureIr[],
 ): RouteDraft {
-  const withBackend = plans.filter((plan) => plan.object.defaultBackend !== null);
-  const owner =
-    withBackend.find((plan) => plan.object.rules.length === 0) ??
-    withBackend.find((plan) => plan.object.rules.some((rule) => rule.host === ""));
   if (owner !== undefined) {
     const { defaultBackend } = owner.object;
     const backend = upstreams.backend(owner, defaultBackend);

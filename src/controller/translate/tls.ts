@@ -27,7 +27,11 @@ export class TlsTranslator {
   }
 
   /** Every host's own TLS first, then wildcards for the exact hosts that have none of their own. */
-  translate(hosts: ReadonlyMap<string, HostDraft>): ReadonlyMap<string, HostTls> {
+  translate(
+    hosts: ReadonlyMap<string, HostDraft>,
+    plans: readonly IngressPlan[],
+  ): ReadonlyMap<string, HostTls> {
+    for (const plan of plans) this.#reportIdleItems(plan);
     const own = new Map<string, HostTls>();
     for (const draft of hosts.values()) own.set(draft.host, this.#ownTls(draft));
     const result = new Map(own);
@@ -38,6 +42,26 @@ export class TlsTranslator {
       if (above?.isTls === true) result.set(host, above);
     }
     return result;
+  }
+
+  /** Items, or hosts of items, that no rule of their Ingress has: a misspelt host most often. */
+  #reportIdleItems(plan: IngressPlan): void {
+    const ruled = new Set(plan.object.rules.map((rule) => rule.host));
+    ruled.delete("");
+    for (const item of plan.object.tls) {
+      const idle = item.hosts.filter((host) => !ruled.has(host));
+      // An item without hosts is for the hosts that stand in none.
+      if (item.hosts.length > 0 ? idle.length === 0 : ruled.size > 0) continue;
+      const found =
+        idle.length === 0
+          ? "the Ingress has no rule with a host"
+          : `no rule has ${idle.map(quote).join(", ")}`;
+      this.#context.report("warning", plan.ref, `${item.field}.hosts`, {
+        reason: "TlsWithoutRule",
+        message: `${found}; requests for other hosts get their own certificate or the default one`,
+      });
+      this.#secretOf(plan, item);
+    }
   }
 
   translateDefault(): CertificateId | null {

@@ -53,7 +53,7 @@ export function translateParts(index: ObjectIndex, options: TranslateOptions): T
   const hosts = buildHosts(context, plans, upstreams, features.defaults());
   mergeCanaries(context, canaries, hosts, upstreams);
   const tls = new TlsTranslator(context);
-  const hostTls = tls.translate(hosts);
+  const hostTls = tls.translate(hosts, plans);
   const defaultBackend = upstreams.useDefault();
   const defaultCertificate = tls.translateDefault();
 
@@ -100,7 +100,7 @@ function selectIngresses(context: TranslateContext): readonly IngressObject[] {
     .filter((ingress) => isSelected(ingress, context))
     .sort((a, b) => compareSeniority(a.meta, b.meta))
     .filter((ingress) => {
-      if (!options.disableCatchAll || ingress.defaultBackend === null) return true;
+      if (!options.disableCatchAll || !ingress.hasDefaultBackend) return true;
       context.report("warning", refOf(ingress), "spec.defaultBackend", {
         reason: "CatchAllDisabled",
         message: "default backends are switched off by --disable-catch-all; the whole Ingress is ignored",

@@ -29,41 +29,66 @@ const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const regexText = /^[/A-Za-z0-9\-._~:^$[\](){}*+?|&=\\]*$/;
 const maxWeight = 2_147_483_647;
 
+const canaryAnnotations = {
+  canary:
+    "The Ingress adds an alternative upstream to the routes with its host, path and path type. Default: false.",
+  "canary-by-header": "Name of a request header: always goes to the canary, never does not. Comes first.",
+  "canary-by-header-value":
+    "The exact value of that header that goes to the canary, instead of always and never.",
+  "canary-by-header-pattern":
+    "A regular expression (RE2) that the header's value is searched for; ignored beside canary-by-header-value.",
+  "canary-by-cookie": "Name of a cookie: always goes to the canary, never does not. Comes after the header.",
+  "canary-weight":
+    "Share of the remaining requests that go to the canary, of canary-weight-total. Default: 0.",
+  "canary-weight-total": "What canary-weight is a share of; below 100 counts as 100. Default: 100.",
+} as const;
+
 export const canary = defineFeature<CanaryConfig, undefined>({
   name: "canary",
   onInvalid: "ignore",
-  annotations: {
-    canary:
-      "The Ingress adds an alternative upstream to the routes with its host, path and path type. Default: false.",
-    "canary-by-header": "Name of a request header: always goes to the canary, never does not. Comes first.",
-    "canary-by-header-value":
-      "The exact value of that header that goes to the canary, instead of always and never.",
-    "canary-by-header-pattern":
-      "A regular expression (RE2) that the header's value is searched for; ignored beside canary-by-header-value.",
-    "canary-by-cookie":
-      "Name of a cookie: always goes to the canary, never does not. Comes after the header.",
-    "canary-weight":
-      "Share of the remaining requests that go to the canary, of canary-weight-total. Default: 0.",
-    "canary-weight-total": "What canary-weight is a share of; below 100 counts as 100. Default: 100.",
-  },
+  annotations: canaryAnnotations,
   settings: {},
   parseSettings: () => undefined,
   parse(reader) {
-    if (reader.boolean("canary") !== true) return undefined;
+    if (reader.boolean("canary") !== true) {
+      reportWithoutCanary(reader);
+      return undefined;
+    }
     const header = headerName(reader.matching("canary-by-header", token, "a header name") ?? "");
     return {
       header,
       headerMatch: parseHeaderMatch(reader, header),
       cookie: reader.matching("canary-by-cookie", token, "a cookie name") ?? "",
-      weight: reader.integer("canary-weight", { min: -maxWeight, max: maxWeight }) ?? 0,
-      weightTotal: Math.max(
-        100,
-        reader.integer("canary-weight-total", { min: -maxWeight, max: maxWeight }) ?? 100,
-      ),
+      ...parseWeight(reader),
     };
   },
   runtime: { createSelector },
 });
+
+/** Values that ingress-nginx takes and reads as something else are told of. */
+function parseWeight(reader: AnnotationReader): Pick<CanaryConfig, "weight" | "weightTotal"> {
+  const range = { min: -maxWeight, max: maxWeight };
+  const weight = reader.integer("canary-weight", range) ?? 0;
+  const total = reader.integer("canary-weight-total", range) ?? 100;
+  const weightTotal = Math.max(100, total);
+  if (total < 100)
+    reader.report("warning", "canary-weight-total", "WeightOutOfRange", `${total} counts as 100`);
+  if (weight < 0) reader.report("warning", "canary-weight", "WeightOutOfRange", `${weight} counts as 0`);
+  if (weight > weightTotal) {
+    const message = `${weight} is more than the total of ${weightTotal}: all remaining requests go to the canary`;
+    reader.report("warning", "canary-weight", "WeightOutOfRange", message);
+  }
+  return { weight, weightTotal };
+}
+
+/** A forgotten `canary: "true"` makes a competitor of what was meant to be a canary. */
+function reportWithoutCanary(reader: AnnotationReader): void {
+  for (const key of Object.keys(canaryAnnotations)) {
+    if (key === "canary" || !reader.has(key)) continue;
+    const message = 'it has no effect without canary: "true"; the Ingress makes routes of its own';
+    reader.report("warning", key, "NoEffect", message);
+  }
+}
 
 /** As nginx reads it: case does not count, and `_` stands for `-`. */
 function headerName(text: string): string {

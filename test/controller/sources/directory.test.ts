@@ -214,6 +214,19 @@ describe("a loss", () => {
     expect(log.summary.slice(3)).toEqual(["+Service/default/a", "-Service/default/b"]);
   });
 
+  test("is believed at once when the file is replaced by a rename: then it is complete", async () => {
+    write("a.yaml", `${service("a")}---\n${service("b")}`);
+    await start(patientClock);
+    write("a.yaml.new", service("c"));
+    renameSync(join(directory, "a.yaml.new"), join(directory, "a.yaml"));
+    await log.until(() => log.has("Service/default/c"));
+    expect(log.summary.slice(3).toSorted()).toEqual([
+      "+Service/default/c",
+      "-Service/default/a",
+      "-Service/default/b",
+    ]);
+  });
+
   test("is not believed when the file comes back: truncated, unlinked, half written", async () => {
     const whole = `${service("a")}---\n${service("b")}`;
     write("a.yaml", whole);
