@@ -56,6 +56,7 @@ function annotationsPage(): string {
   );
   return page("Annotations and ConfigMap keys", "the feature registry", [
     "Annotations go on an Ingress, under the prefix `nginx.ingress.kubernetes.io/` (`--annotations-prefix`).",
+    "Names that begin with `fairway.dev/` are Fairway's own and are written as they stand here.",
     "A wrong value is a diagnostic that names the object, the key, what was found and what was expected.",
     "It counts as absent, except where the last column says that it closes the routes of the Ingress: they answer 503 until it is mended.",
     "",

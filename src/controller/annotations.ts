@@ -9,6 +9,9 @@ const booleans: ReadonlyMap<string, boolean> = new Map([
   ...["0", "f", "F", "FALSE", "false", "False"].map((text) => [text, false] as const),
 ]);
 
+/** Annotations that ingress-nginx does not have. Their keys keep this prefix. */
+export const ownPrefix = "fairway.dev/";
+
 /** Strings by key: the annotations of an object under our prefix (prefix cut off), or the data of a ConfigMap. */
 export interface ValueSource {
   readonly object: ObjectRef;
@@ -114,9 +117,14 @@ export class AnnotationReader {
 
   /** Records anything else worth telling about `key`. */
   report(severity: Severity, key: string, reason: string, message: string): void {
-    const field = this.#source.fieldPrefix + key;
+    const field = fieldOf(this.#source, key);
     this.#diagnostics.push({ severity, reason, message, object: this.#source.object, field });
   }
+}
+
+/** A key as diagnostics name it. */
+export function fieldOf({ fieldPrefix }: Pick<ValueSource, "fieldPrefix">, key: string): string {
+  return key.startsWith(ownPrefix) ? key : fieldPrefix + key;
 }
 
 /** `"text"`, shortened and with control characters escaped, safe to print. */
@@ -133,6 +141,12 @@ export interface FeatureParser<Config, Settings> {
    * `deny`: the route answers 503 until the value is mended; for everything that protects.
    */
   readonly onInvalid: "ignore" | "deny";
+  /**
+   * What the config is about. Default `route`: the routes of the Ingress. `upstream`: the upstreams of its backends;
+   * where several Ingresses share one, the oldest decides, also by saying nothing. `session`: the same, but one that
+   * says nothing leaves the decision to the next, and a canary's upstream takes over what its primary has.
+   */
+  readonly scope?: "route" | "upstream" | "session";
   /** Every annotation it reads, without prefix, with one sentence for users each. */
   readonly annotations: Readonly<Record<string, string>>;
   /** Every key of the controller's ConfigMap it reads, with one sentence for users each. */

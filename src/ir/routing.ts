@@ -77,6 +77,8 @@ export interface UpstreamIr {
   readonly service: string;
   /** As the Ingress wrote it. */
   readonly port: string;
+  /** How its endpoints are chosen, from the Ingresses that refer to it; absent: every default. */
+  readonly features?: readonly FeatureIr[];
 }
 
 export interface EndpointsIr {

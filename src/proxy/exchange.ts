@@ -25,6 +25,7 @@ import { normalizePath } from "./routing/path.ts";
 import type { CompiledAlternative, CompiledRoute, ResponseEdits } from "./routing/snapshot.ts";
 import { defaultRouteSettings } from "./routing/table.ts";
 import type { EndpointHealth } from "./upstream/health.ts";
+import { setCookieLine } from "./upstream/session.ts";
 
 const State = {
   /** No request. */
@@ -89,6 +90,12 @@ export class Exchange
   #settings: Readonly<RouteSettings> = defaultRouteSettings;
   #upstream: Upstream | null = null;
   readonly #tried: EndpointHealth[] = [];
+  /** The endpoint of the attempt under way, which counts there as active. */
+  #attempt: EndpointHealth | null = null;
+  /** When the attempt began, for policies that ask how long endpoints take; -1: nobody asks. */
+  #attemptAtMs = -1;
+  /** The key of a session that began with the attempt; empty: none did. */
+  #sessionKey = "";
   #tries = 0;
   #startedAt = 0;
   #status = 0;
@@ -181,6 +188,8 @@ export class Exchange
   /** A client's trailers end here (RFC 9110, 6.5.1 allows it): a backend may take them for fields that we removed. */
   onContentEnd(): void {
     this.#isRequestComplete = true;
+    // The endpoint's time begins when it has the request: how long the client took to send it is not its doing.
+    if (this.#attemptAtMs >= 0) this.#attemptAtMs = this.#core.clock.nowMs();
     this.#upstream?.sendEnd("");
   }
 
@@ -247,9 +256,10 @@ export class Exchange
     this.#state = State.Responding;
     this.#status = response.status;
     this.#stopWaitingToContinue();
+    if (this.#attemptAtMs >= 0 && this.#isRequestComplete) this.#observeLatency();
     // A response that overtakes its request leaves no certain place where the next request starts.
     if (!this.#isRequestComplete) this.#downstream.closeAfterResponse();
-    const lines = responseLines(response.fields, response.connectionNames, this.#edits(), httpDate());
+    const lines = this.#responseLines(response);
     this.#downstream.sendHead(
       response.status,
       response.reason,
@@ -269,6 +279,7 @@ export class Exchange
   onUpstreamEnd(trailers: string): void {
     const upstream = this.#upstream;
     this.#upstream = null;
+    this.#endAttempt();
     upstream?.release(this.#isRequestComplete);
     // The exchange is free before the client's connection hears of it, for that begins the next request.
     const { takesTrailers } = this;
@@ -286,7 +297,7 @@ export class Exchange
     this.#state = State.Tunnel;
     this.#tunnelHalves = 2;
     this.#status = 101;
-    const lines = responseLines(response.fields, response.connectionNames, this.#edits(), httpDate());
+    const lines = this.#responseLines(response);
     this.#downstream.startTunnel(`${lines}Upgrade: ${upgrade}\r\n`);
   }
 
@@ -315,6 +326,7 @@ export class Exchange
   onUpstreamFailed(code: ErrorCode): void {
     const failed = this.#upstream;
     this.#upstream = null;
+    this.#endAttempt();
     if (this.#state === State.Responding || this.#state === State.Tunnel) {
       const seen = this.#state === State.Responding ? "upstreamTruncated" : code;
       this.#core.metrics.refused.add(seen);
@@ -333,6 +345,7 @@ export class Exchange
 
   onUpstreamBug(error: unknown): void {
     this.#upstream = null;
+    this.#endAttempt();
     this.#downstream.onBug(error);
   }
 
@@ -351,6 +364,8 @@ export class Exchange
     this.#settings = defaultRouteSettings;
     this.#upstream = null;
     this.#tried.length = 0;
+    this.#attemptAtMs = -1;
+    this.#sessionKey = "";
     this.#tries = 0;
     this.#startedAt = this.#core.clock.nowMs();
     this.#status = 0;
@@ -406,8 +421,9 @@ export class Exchange
   }
 
   #tryEndpoint(mustBeNew: boolean): void {
-    const endpoint = this.#live?.pick(this.#upstreamIndex, this.#tried) ?? null;
-    if (endpoint === null) {
+    const balancer = this.#live?.upstream(this.#upstreamIndex)?.balancer;
+    const endpoint = balancer?.pick(this.#tried, this) ?? null;
+    if (balancer === undefined || endpoint === null) {
       this.#refuse("noEndpoints");
       return;
     }
@@ -418,6 +434,9 @@ export class Exchange
     this.#tried.push(endpoint);
     this.#tries += 1;
     this.#state = State.Connecting;
+    this.#sessionKey = balancer.sessionKey;
+    this.#attemptAtMs = balancer.measuresLatency ? this.#core.clock.nowMs() : -1;
+    this.#attempt = endpoint;
     endpoint.started();
     const connection = this.#core.pools.get(endpoint).connect(this, this.#settings, mustBeNew);
     // Still connecting: kept, so that it can be given up when the client leaves.
@@ -482,6 +501,7 @@ export class Exchange
 
   #finish(): void {
     this.#stopWaitingToContinue();
+    this.#endAttempt();
     const durationMs = this.#core.clock.nowMs() - this.#startedAt;
     if (this.#live !== null && this.#route !== null) {
       const cells = this.#live.cells(this.#route, this.#alternative);
@@ -506,7 +526,36 @@ export class Exchange
     const upstream = this.#upstream;
     if (this.#state === State.Connecting) this.#tried.at(-1)?.abandoned();
     this.#upstream = null;
+    this.#endAttempt();
     upstream?.destroy();
+  }
+
+  /** Every way out of an attempt comes by here, some twice. */
+  #endAttempt(): void {
+    const endpoint = this.#attempt;
+    if (endpoint === null) return;
+    this.#attempt = null;
+    endpoint.finished();
+  }
+
+  /** From the beginning of the attempt, connecting included, or from the end of the request if that is later. */
+  #observeLatency(): void {
+    const nowMs = this.#core.clock.nowMs();
+    this.#attempt?.latency.observe(nowMs - this.#attemptAtMs, nowMs);
+  }
+
+  #responseLines(response: ResponseMessage): string {
+    const lines = responseLines(response.fields, response.connectionNames, this.#edits(), httpDate());
+    return this.#sessionKey === "" ? lines : lines + this.#sessionLine();
+  }
+
+  /** Tells the client where its session is, if its route says so. Only an endpoint's response begins a session. */
+  #sessionLine(): string {
+    const { sessionCookie } = this.#settings;
+    const upstream = this.#live?.snapshot.table.upstreamSettings[this.#upstreamIndex];
+    if (sessionCookie === null || upstream === undefined || upstream.affinity === null) return "";
+    const session = { name: upstream.affinity.cookieName, key: this.#sessionKey, id: upstream.sessionId };
+    return setCookieLine(sessionCookie, session, this);
   }
 
   #sendContinue(): void {

@@ -95,12 +95,71 @@ export interface RouteSettings {
   readTimeoutMs: number;
   /** Larger request content is answered with 413. Default 1 MiB; 0: no limit. */
   contentMaxBytes: number;
+  /** The cookie that tells a client which endpoint has its session. Default null: it is told nothing. */
+  sessionCookie: SessionCookie | null;
+}
+
+/** Attributes of a session cookie (RFC 6265, 4.1). Name and value come from the upstream. */
+export interface SessionCookie {
+  readonly path: string;
+  /** Empty: none. */
+  readonly domain: string;
+  /** Seconds from now; null: none. */
+  readonly expiresSeconds: number | null;
+  readonly maxAgeSeconds: number | null;
+  readonly sameSite: "None" | "Lax" | "Strict" | null;
+  /** Without `SameSite=None` for browsers that take it for something else. */
+  readonly avoidsSameSiteNone: boolean;
+  /** Secure also on a response without TLS. */
+  readonly isAlwaysSecure: boolean;
+}
+
+/** Settings of one upstream, whatever route leads to it. */
+export interface UpstreamSettings {
+  /** How an endpoint is chosen. Default `round_robin`. */
+  policy: BalancingPolicy;
+  /** Time in which the share of a new endpoint grows from a tenth to all of it. Default 0: it has all of it at once. */
+  slowStartMs: number;
+  /** Not null: requests with equal keys go to one endpoint, whatever the policy. Default null. */
+  hash: HashSettings | null;
+  /** Not null: a client stays with one endpoint, whatever the hash. Default null. */
+  affinity: AffinitySettings | null;
+}
+
+export type BalancingPolicy = "round_robin" | "ewma" | "least_request";
+
+export interface HashSettings {
+  /** Whose texts, one after the other, are the key. */
+  readonly parts: readonly HashPart[];
+  /** Not 0: the key chooses a group of so many endpoints, and chance one of them. */
+  readonly subsetSize: number;
+  /** Not 0: an endpoint gets no more than this many times its share of the active requests; 1.25 is usual. */
+  readonly loadFactorMax: number;
+}
+
+/** A piece of a hash key: constant text, or something of the request. */
+export type HashPart =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "target" | "path" | "query" | "clientAddress" | "host" | "scheme" | "method" }
+  /** A field by lower-case name, an argument of the query (case does not count), a cookie (case counts). */
+  | { readonly kind: "field" | "argument" | "cookie"; readonly name: string };
+
+export interface AffinitySettings {
+  readonly cookieName: string;
+  /**
+   * `balanced`: the session is hashed onto the endpoints, and some sessions move when endpoints come or go.
+   * `persistent`: it stays as long as its endpoint is there.
+   */
+  readonly mode: "balanced" | "persistent";
+  /** After a failed try the client gets another endpoint and a new cookie; otherwise its tries stay where its cookie says. */
+  readonly changesOnFailure: boolean;
 }
 
 /** How a feature takes part in the data path: by exactly one of these. `config` is what its parser returned. */
 export type FeatureRuntime<Config> =
   | { readonly createFilter: (config: Config, route: RouteView) => Filter | null }
-  | { readonly apply: (settings: RouteSettings, config: Config) => void }
+  | { readonly apply: (settings: RouteSettings, config: Config, route: RouteView) => void }
+  | { readonly applyUpstream: (settings: UpstreamSettings, config: Config) => void }
   | { readonly createSelector: (config: Config) => BackendSelector };
 
 /** The runtime half of the feature registry, by feature name. */

@@ -5,23 +5,27 @@ import type { CompiledAlternative, CompiledRoute, Snapshot } from "./routing/sna
 import type { Balancer } from "./upstream/balancer/balancer.ts";
 import type { EndpointHealth } from "./upstream/health.ts";
 
+/** An upstream as exchanges hold it: the balancer may be replaced meanwhile. */
+export interface LiveUpstream {
+  readonly balancer: Balancer<EndpointHealth>;
+}
+
 export class Live {
   readonly snapshot: Snapshot;
-  readonly #balancers: readonly Balancer<EndpointHealth>[];
+  readonly #upstreams: readonly LiveUpstream[];
   readonly #metrics: RequestMetrics;
   /** By route, or by alternative for requests that went to one; filled as requests come. */
   readonly #cells = new Map<CompiledRoute | CompiledAlternative, RouteCells>();
 
-  /** `balancers` by upstream index. */
-  constructor(snapshot: Snapshot, balancers: readonly Balancer<EndpointHealth>[], metrics: RequestMetrics) {
+  /** `upstreams` by their index. */
+  constructor(snapshot: Snapshot, upstreams: readonly LiveUpstream[], metrics: RequestMetrics) {
     this.snapshot = snapshot;
-    this.#balancers = balancers;
+    this.#upstreams = upstreams;
     this.#metrics = metrics;
   }
 
-  /** The endpoint for a try of a request that already tried `tried`; null: there are none. */
-  pick(upstream: number, tried: readonly EndpointHealth[]): EndpointHealth | null {
-    return this.#balancers[upstream]?.pick(tried) ?? null;
+  upstream(index: number): LiveUpstream | null {
+    return this.#upstreams[index] ?? null;
   }
 
   cells(route: CompiledRoute, alternative: CompiledAlternative | null): RouteCells {

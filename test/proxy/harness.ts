@@ -9,10 +9,16 @@ import { makeCertificate, type CertificatePair } from "../../certs/make.ts";
 import type { FeatureIr, RouteIr, RoutingIr } from "../../src/ir/routing.ts";
 import { ProxyMetrics } from "../../src/metrics/proxy-metrics.ts";
 import { RequestMetrics } from "../../src/metrics/request-metrics.ts";
-import type { FeatureRuntime, ResponseField, RouteSettings } from "../../src/proxy/filter.ts";
+import type {
+  FeatureRuntime,
+  FeatureRuntimes,
+  ResponseField,
+  RouteSettings,
+} from "../../src/proxy/filter.ts";
 import { defaultLimits, type ProxyLimits } from "../../src/proxy/limits.ts";
 import { Proxy } from "../../src/proxy/proxy.ts";
 import { TlsContexts } from "../../src/proxy/tls-contexts.ts";
+import type { EndpointHealth } from "../../src/proxy/upstream/health.ts";
 import type { Lookup } from "../../src/proxy/upstream/resolver.ts";
 import { ManualClock, type Clock } from "../../src/util/clock.ts";
 import { Peer, type Message } from "./peer.ts";
@@ -24,6 +30,8 @@ export interface HarnessOptions {
   readonly backends?: readonly Backend[];
   readonly settings?: Partial<RouteSettings>;
   readonly limits?: Partial<ProxyLimits>;
+  /** Default: features of tests, below. */
+  readonly runtimes?: FeatureRuntimes;
   /** Default: a clock that stands still. */
   readonly clock?: Clock;
   readonly lookup?: Lookup;
@@ -72,6 +80,8 @@ export class Harness {
   readonly #options: HarnessOptions;
   readonly #clients: Peer[] = [];
   readonly #tls: TlsContexts;
+  /** Every endpoint that ever had an attempt, so that one that is gone is counted too. */
+  readonly #endpoints = new Set<EndpointHealth>();
 
   constructor(options: HarnessOptions, pair: CertificatePair) {
     this.#options = options;
@@ -83,7 +93,7 @@ export class Harness {
       httpPort: 0,
       httpsPort: 0,
       addresses: options.addresses ?? ["127.0.0.1"],
-      runtimes,
+      runtimes: options.runtimes ?? runtimes,
       tls: this.#tls,
       limits: { ...defaultLimits, ...options.limits },
       clock,
@@ -94,9 +104,20 @@ export class Harness {
       requestMetrics: this.requestMetrics,
       onBug: (error) => this.bugs.push(error),
     });
+    this.#watchEndpoints();
     const ir =
       options.ir === undefined ? irTo(options.backends ?? [], settingsFeature(options.settings)) : options.ir;
     if (ir !== null) expect(this.proxy.publish(ir)).toEqual([]);
+  }
+
+  #watchEndpoints(): void {
+    const { health } = this.proxy;
+    const acquire = health.acquire.bind(health);
+    health.acquire = (endpoint) => {
+      const acquired = acquire(endpoint);
+      this.#endpoints.add(acquired);
+      return acquired;
+    };
   }
 
   async listen(): Promise<void> {
@@ -199,6 +220,7 @@ export class Harness {
     for (const client of this.#clients) await client.closed();
     expect(this.gauges).toEqual({ http: 0, https: 0, upstreamActive: 0, upstreamIdle: 0, pooled: 0 });
     expect(this.proxy.connections).toBe(0);
+    expect([...this.#endpoints].filter(({ active }) => active !== 0).map(({ key }) => key)).toEqual([]);
     expect(dropped.map(({ name, error }) => `${name} was dropped ${error}`)).toEqual([]);
     if (this.#options.expectsBugs !== true) expect(this.bugs).toEqual([]);
   }

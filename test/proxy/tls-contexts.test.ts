@@ -68,6 +68,7 @@ function tableOf(
     ),
     catchAll: virtualHost("", []),
     upstreams: [],
+    upstreamSettings: [],
     upstreamIndexes: new Map(),
     defaultBackend: -1,
     certificates: new Map(),

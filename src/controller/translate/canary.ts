@@ -69,6 +69,7 @@ function join(
     const message = `${place} already goes to Service ${canary.ref.namespace}/${claim.backend.service}`;
     return { reason: "CanarySameService", message };
   }
+  if (canary.keepsSessions) upstreams.shareSessions(route.backend.upstream, upstream);
   route.alternatives.push({ upstream, ingress: canary.ref, features: canary.features });
   return null;
 }

@@ -33,5 +33,9 @@ export interface IngressPlan {
   /** It makes no routes of its own but joins those of others. */
   readonly isCanary: boolean;
   readonly features: readonly FeatureIr[];
+  /** For the upstreams of its backends, as far as other Ingresses do not decide. */
+  readonly upstreamFeatures: readonly FeatureIr[];
+  /** Of a canary: its upstream takes over the sessions' settings of the primary. */
+  readonly keepsSessions: boolean;
   readonly denied: string | null;
 }

@@ -1,7 +1,13 @@
 // Annotations of an Ingress to configurations of features, by the parsers that were handed in.
 import type { Diagnostic, Severity } from "../../ir/diagnostic.ts";
 import type { FeatureIr } from "../../ir/routing.ts";
-import { AnnotationReader, type AnyFeatureParser, type ValueSource } from "../annotations.ts";
+import {
+  AnnotationReader,
+  fieldOf,
+  ownPrefix,
+  type AnyFeatureParser,
+  type ValueSource,
+} from "../annotations.ts";
 import { refOf, type IngressObject } from "../objects.ts";
 import { suggestion } from "../suggest.ts";
 import type { IngressPlan, TranslateContext } from "./context.ts";
@@ -9,6 +15,13 @@ import { isProtective, knownAnnotations } from "./known-annotations.ts";
 import { byKey, type Settings } from "./settings.ts";
 
 const canaryFeature = "canary";
+const canaryAffinity = "affinity-canary-behavior";
+
+/** What a list of parsers made of one object. */
+export interface ParsedFeatures {
+  readonly features: readonly FeatureIr[];
+  readonly upstreamFeatures: readonly FeatureIr[];
+}
 
 /** Everything a plan depends on besides its Ingress. */
 interface Basis {
@@ -55,25 +68,38 @@ export class FeatureTranslator {
     return known.plan;
   }
 
-  /** What a route without Ingress gets: the controller's defaults. */
-  defaults(): readonly FeatureIr[] {
+  /** What a route and an upstream without Ingress get: the controller's defaults. */
+  defaults(): ParsedFeatures {
     const object = { kind: "Ingress", namespace: "", name: "" };
     const source: ValueSource = { object, fieldPrefix: "", values: new Map() };
-    return this.#parseAll(source, this.#basis.parsers, this.#context.diagnostics).features;
+    return this.#parseAll(source, this.#basis.parsers, this.#context.diagnostics);
   }
 
   #make(ingress: IngressObject, diagnostics: Diagnostic[]): IngressPlan {
     const source = this.#source(ingress);
     const ref = source.object;
     if (new AnnotationReader(source, [], "").boolean(canaryFeature) === true) {
-      // Only the feature that selects requests has an effect; the rest comes from the route that the canary joins.
-      const parsers = this.#basis.parsers.filter((parser) => parser.name === canaryFeature);
-      const { features } = this.#parseAll(source, parsers, diagnostics);
+      // Only what selects requests, and what its own upstream does with them, has an effect; the rest comes from the
+      // route that the canary joins.
+      const parsers = this.#basis.parsers.filter(
+        (parser) => parser.name === canaryFeature || parser.scope === "upstream",
+      );
+      const { features, upstreamFeatures } = this.#parseAll(source, parsers, diagnostics);
+      const reader = new AnnotationReader(source, diagnostics, "it counts as sticky");
+      const keepsSessions = reader.oneOf(canaryAffinity, ["sticky", "legacy"]) !== "legacy";
       this.#reportWithoutEffect(source, parsers, diagnostics);
-      return { object: ingress, ref, isCanary: true, features, denied: null };
+      return {
+        object: ingress,
+        ref,
+        isCanary: true,
+        features,
+        upstreamFeatures,
+        keepsSessions,
+        denied: null,
+      };
     }
     const unsupported = [...this.#reportUnread(source, diagnostics)];
-    const { features, denials } = this.#parseAll(source, this.#basis.parsers, diagnostics);
+    const { features, upstreamFeatures, denials } = this.#parseAll(source, this.#basis.parsers, diagnostics);
     const all = [...unsupported, ...denials];
     if (this.#settings.denied !== null) all.push(this.#settings.denied);
     return {
@@ -81,6 +107,8 @@ export class FeatureTranslator {
       ref,
       isCanary: false,
       features,
+      upstreamFeatures,
+      keepsSessions: false,
       denied: all.length === 0 ? null : all.join("; "),
     };
   }
@@ -89,8 +117,9 @@ export class FeatureTranslator {
     source: ValueSource,
     parsers: readonly AnyFeatureParser[],
     diagnostics: Diagnostic[],
-  ): { readonly features: readonly FeatureIr[]; readonly denials: readonly string[] } {
+  ): ParsedFeatures & { readonly denials: readonly string[] } {
     const features: FeatureIr[] = [];
+    const upstreamFeatures: FeatureIr[] = [];
     const denials: string[] = [];
     for (const parser of parsers) {
       const isDenying = parser.onInvalid === "deny";
@@ -99,12 +128,13 @@ export class FeatureTranslator {
       const reader = new AnnotationReader(source, own, consequence);
       const config = parser.parse(reader, this.#settings.byParser[this.#basis.parsers.indexOf(parser)]);
       diagnostics.push(...own);
-      if (config !== undefined) features.push({ feature: parser.name, config });
+      const list = (parser.scope ?? "route") === "route" ? features : upstreamFeatures;
+      if (config !== undefined) list.push({ feature: parser.name, config });
       if (!isDenying || !reader.hasErrors) continue;
       const fields = new Set(own.filter((each) => each.severity === "error").map((each) => each.field));
       denials.push(`${[...fields].join(", ")} is invalid`);
     }
-    return { features, denials };
+    return { features, upstreamFeatures, denials };
   }
 
   /** The reasons to deny: annotations that protect and that we do not support. */
@@ -116,7 +146,7 @@ export class FeatureTranslator {
         const message =
           "Fairway does not support this annotation, and without it the routes would be open; they answer 503 until it is removed";
         diagnostics.push(about(source, key, "error", { reason: "UnsupportedAnnotation", message }));
-        yield `${source.fieldPrefix}${key} is not supported`;
+        yield `${fieldOf(source, key)} is not supported`;
       } else {
         const message = "Fairway does not support this annotation of ingress-nginx; it has no effect";
         diagnostics.push(about(source, key, "warning", { reason: "UnsupportedAnnotation", message }));
@@ -130,6 +160,7 @@ export class FeatureTranslator {
     diagnostics: Diagnostic[],
   ): void {
     const read = new Set(effective.flatMap((parser) => Object.keys(parser.annotations)));
+    read.add(canaryAffinity);
     const message = "a canary takes this from the Ingress whose routes it joins; it has no effect here";
     for (const key of source.values.keys()) {
       if (read.has(key)) continue;
@@ -150,7 +181,8 @@ export class FeatureTranslator {
     const values = new Map<string, string>();
     // Sorted, so that the reasons to deny do not depend on how the manifest was written.
     for (const [key, value] of [...ingress.meta.annotations].sort(byKey)) {
-      if (key.startsWith(fieldPrefix)) values.set(key.slice(fieldPrefix.length), value);
+      if (key.startsWith(ownPrefix)) values.set(key, value);
+      else if (key.startsWith(fieldPrefix)) values.set(key.slice(fieldPrefix.length), value);
     }
     return { object: refOf(ingress), fieldPrefix, values };
   }
@@ -166,5 +198,5 @@ function about(
   severity: Severity,
   text: { readonly reason: string; readonly message: string },
 ): Diagnostic {
-  return { severity, object: source.object, field: source.fieldPrefix + key, ...text };
+  return { severity, object: source.object, field: fieldOf(source, key), ...text };
 }

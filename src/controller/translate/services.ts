@@ -1,7 +1,7 @@
 // Backends of Ingresses to upstreams: which Service, which port, and words when either is not there.
 import type { ObjectRef } from "../../ir/object-ref.ts";
 import { compareText } from "../../ir/order.ts";
-import type { BackendIr, UpstreamId, UpstreamIr } from "../../ir/routing.ts";
+import type { BackendIr, FeatureIr, UpstreamId, UpstreamIr } from "../../ir/routing.ts";
 import { quote } from "../annotations.ts";
 import {
   objectKey,
@@ -12,11 +12,12 @@ import {
 } from "../objects.ts";
 import type { IngressPlan, TranslateContext } from "./context.ts";
 import { keyRef } from "./settings.ts";
+import { chooseFeatures, type UpstreamDraft } from "./upstream-features.ts";
 
 /** Collects the upstreams that something names. */
 export class UpstreamSet {
   readonly #context: TranslateContext;
-  readonly #upstreams = new Map<UpstreamId, UpstreamIr>();
+  readonly #upstreams = new Map<UpstreamId, UpstreamDraft>();
   readonly #reported = new Set<string>();
 
   constructor(context: TranslateContext) {
@@ -26,7 +27,9 @@ export class UpstreamSet {
   /** The upstream is there even when its Service is not: its requests are answered with 503, not with 404. */
   use(plan: IngressPlan, backend: IngressBackend, otherwise = "requests are answered with 503"): UpstreamId {
     const { namespace } = plan.ref;
-    const upstream = this.#add(namespace, backend.service, backend.port);
+    const draft = this.#add(namespace, backend.service, backend.port);
+    draft.users.add(plan);
+    const upstream = draft.id;
     // Once for each Ingress; a chart of a hundred paths to one missing Service is one mistake.
     const occasion = `${namespace}/${plan.ref.name} ${upstream}`;
     if (!this.#reported.has(occasion)) {
@@ -47,7 +50,7 @@ export class UpstreamSet {
     const ref = keyRef("Service", key);
     const service = this.#context.index.services.get(key);
     const port = service?.ports[0]?.port;
-    if (port !== undefined) return this.#add(ref.namespace, ref.name, String(port));
+    if (port !== undefined) return this.#add(ref.namespace, ref.name, String(port)).id;
     this.#context.report("error", ref, "", {
       reason: service === undefined ? "ServiceNotFound" : "ServicePortNotFound",
       message: `it is named by --default-backend-service but ${service === undefined ? "does not exist" : "has no port"}; the built-in 404 answers`,
@@ -55,15 +58,30 @@ export class UpstreamSet {
     return null;
   }
 
-  /** Sorted by id. */
-  all(): readonly UpstreamIr[] {
-    return [...this.#upstreams.values()].sort((a, b) => compareText(a.id, b.id));
+  /** Clients of the upstream `from` may be sent to `to` instead, and their sessions are to last there too. */
+  shareSessions(from: UpstreamId, to: UpstreamId): void {
+    const [primary, canary] = [this.#upstreams.get(from), this.#upstreams.get(to)];
+    if (primary !== undefined && canary !== undefined) canary.primary ??= primary;
   }
 
-  #add(namespace: string, service: string, port: string): UpstreamId {
+  /** Sorted by id. `defaults`: features of an upstream that no Ingress names. */
+  all(defaults: readonly FeatureIr[]): readonly UpstreamIr[] {
+    const drafts = [...this.#upstreams.values()].sort((a, b) => compareText(a.id, b.id));
+    return drafts.map((draft): UpstreamIr => {
+      const { id, namespace, service, port } = draft;
+      const features = chooseFeatures(this.#context, draft, defaults);
+      return { id, namespace, service, port, ...(features.length === 0 ? {} : { features }) };
+    });
+  }
+
+  #add(namespace: string, service: string, port: string): UpstreamDraft {
     const id = `${namespace}/${service}/${port}`;
-    if (!this.#upstreams.has(id)) this.#upstreams.set(id, { id, namespace, service, port });
-    return id;
+    let draft = this.#upstreams.get(id);
+    if (draft === undefined) {
+      draft = { id, namespace, service, port, users: new Set(), primary: null };
+      this.#upstreams.set(id, draft);
+    }
+    return draft;
   }
 
   #check(ingress: ObjectRef, backend: IngressBackend, otherwise: string): void {

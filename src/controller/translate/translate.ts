@@ -50,14 +50,16 @@ export function translateParts(index: ObjectIndex, options: TranslateOptions): T
   const canaries = all.filter((plan) => plan.isCanary);
 
   const upstreams = new UpstreamSet(context);
-  const hosts = buildHosts(context, plans, upstreams, features.defaults());
+  const defaults = features.defaults();
+  const hosts = buildHosts(context, plans, upstreams, defaults.features);
   mergeCanaries(context, canaries, hosts, upstreams);
   const tls = new TlsTranslator(context);
   const hostTls = tls.translate(hosts, plans);
   const defaultBackend = upstreams.useDefault();
   const defaultCertificate = tls.translateDefault();
 
-  const byService = groupByService(upstreams.all());
+  const allUpstreams = upstreams.all(defaults.upstreamFeatures);
+  const byService = groupByService(allUpstreams);
   const services = new Map<ObjectKey, ServiceEndpoints>();
   for (const key of new Set([...byService.keys(), ...index.servicesWithEndpoints()])) {
     services.set(key, translateEndpoints(key, byService.get(key) ?? [], index, options));
@@ -65,7 +67,7 @@ export function translateParts(index: ObjectIndex, options: TranslateOptions): T
   return {
     routing: {
       virtualHosts: [...hosts.values()].map((host) => virtualHost(host, hostTls)).sort(byHost),
-      upstreams: upstreams.all(),
+      upstreams: allUpstreams,
       certificates: tls.certificates(),
       defaultCertificate,
       defaultBackend,

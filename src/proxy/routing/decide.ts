@@ -1,6 +1,7 @@
 // What happens to a request: the one function that the data path and every tool that explains it call. Pure: the same
 // snapshot and request give the same decision, and a trace only listens.
 import type { EndpointsIr } from "../../ir/routing.ts";
+import { hasSessionOf } from "../upstream/session.ts";
 import { Verdict, type Answer, type RequestView } from "../filter.ts";
 import { step, traceHost, tracePath } from "./explain.ts";
 import { findVirtualHost } from "./host.ts";
@@ -78,16 +79,54 @@ function chooseBackend(
       ? { kind: "refuse", route, code: "notFound", upstream: -1 }
       : { kind: "refuse", route, code: "noEndpoints", upstream: primary };
   }
+  const isSticky = route.alternatives.length > 0 && hasSession(snapshot, primary, request);
   const alternative =
-    route.alternatives.length === 0 ? null : chooseAlternative(snapshot, route.alternatives, request, trace);
+    isSticky || route.alternatives.length === 0
+      ? null
+      : (stickyAlternative(snapshot, route.alternatives, request, trace) ??
+        chooseAlternative(snapshot, route.alternatives, request, trace));
   if (trace !== undefined) {
     const [outcome, reason] =
       alternative === null
-        ? (["won", "the primary backend"] as const)
+        ? ([
+            "won",
+            isSticky ? `${sessionCookie(snapshot, primary)} keeps it` : "the primary backend",
+          ] as const)
         : (["lost", "an alternative takes the request"] as const);
     trace.push(step("backend", upstreamName(snapshot, primary), outcome, reason));
   }
   return { kind: "forward", route, upstream: alternative?.upstream ?? primary, alternative };
+}
+
+/** The alternative that the client's session cookie keeps it on; it comes before every rule. Null: there is none. */
+function stickyAlternative(
+  snapshot: Snapshot,
+  alternatives: readonly CompiledAlternative[],
+  request: RequestView,
+  trace: TraceStep[] | undefined,
+): CompiledAlternative | null {
+  for (let i = 0; i < alternatives.length; i++) {
+    const each = alternatives[i];
+    if (each === undefined || !hasSession(snapshot, each.upstream, request)) continue;
+    const name = upstreamName(snapshot, each.upstream);
+    const cookie = sessionCookie(snapshot, each.upstream);
+    if (hasEndpoints(snapshot.endpoints[each.upstream])) {
+      trace?.push(step("backend", name, "won", `${cookie} keeps it`));
+      return each;
+    }
+    trace?.push(step("backend", name, "lost", `${cookie} would keep it, but it has no endpoints`));
+  }
+  return null;
+}
+
+function hasSession({ table }: Snapshot, upstream: number, request: RequestView): boolean {
+  const settings = table.upstreamSettings[upstream];
+  if (settings === undefined || settings.affinity === null) return false;
+  return hasSessionOf(request, settings.affinity.cookieName, settings.sessionId);
+}
+
+function sessionCookie({ table }: Snapshot, upstream: number): string {
+  return `session cookie ${table.upstreamSettings[upstream]?.affinity?.cookieName ?? ""}`;
 }
 
 /** Rules first, rule `i` of every alternative before rule `i + 1` of any; then shares. Null: the primary backend. */

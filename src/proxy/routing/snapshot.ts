@@ -2,7 +2,7 @@
 // them, and the rest of the proxy reads them. A snapshot never changes; a change of configuration makes a new one.
 import type { ObjectRef } from "../../ir/object-ref.ts";
 import type { CertificateIr, EndpointsIr, PathType, UpstreamId, UpstreamIr } from "../../ir/routing.ts";
-import type { Answer, BackendSelector, Filter, RouteSettings } from "../filter.ts";
+import type { Answer, BackendSelector, Filter, RouteSettings, UpstreamSettings } from "../filter.ts";
 
 /** Routes and endpoints that belong together. Exchanges take one when their head is complete and keep it. */
 export interface Snapshot {
@@ -20,6 +20,8 @@ export interface RoutingTable {
   readonly wildcardHosts: ReadonlyMap<string, VirtualHost>;
   readonly catchAll: VirtualHost;
   readonly upstreams: readonly UpstreamIr[];
+  /** By upstream index. */
+  readonly upstreamSettings: readonly CompiledUpstreamSettings[];
   readonly upstreamIndexes: ReadonlyMap<UpstreamId, number>;
   /** Index of the controller's default backend; -1: none, the built-in 404. */
   readonly defaultBackend: number;
@@ -27,9 +29,16 @@ export interface RoutingTable {
   readonly defaultCertificate: CertificateIr | null;
   /**
    * Parts of the IR that could not be compiled, and why; everything else serves. A route answers 503; an alternative is
-   * left out, so that its requests go to the primary backend.
+   * left out, so that its requests go to the primary backend; an upstream gets the default settings.
    */
   readonly problems: readonly string[];
+}
+
+export interface CompiledUpstreamSettings extends Readonly<UpstreamSettings> {
+  /** What ingress-nginx calls it, and makes its session cookies of. Empty without affinity. */
+  readonly name: string;
+  /** What its session cookies are recognised by: their part after the `|`. Empty without affinity. */
+  readonly sessionId: string;
 }
 
 export interface VirtualHost {

@@ -8,6 +8,7 @@ import type {
   RouteIr,
   RoutingIr,
   UpstreamId,
+  UpstreamIr,
   VirtualHostIr,
 } from "../../ir/routing.ts";
 import type {
@@ -20,9 +21,11 @@ import type {
 import { FilterLists } from "./filter-lists.ts";
 import { pathBytes, prefixKey } from "./path.ts";
 import { ResponseEditsFactory } from "./response-edits.ts";
+import { compileUpstream, defaultUpstreamSettings } from "./upstream-settings.ts";
 import type {
   CompiledAlternative,
   CompiledRoute,
+  CompiledUpstreamSettings,
   NamedFilter,
   RoutingTable,
   SlashRedirect,
@@ -36,6 +39,7 @@ export const defaultRouteSettings: Readonly<RouteSettings> = {
   sendTimeoutMs: 60_000,
   readTimeoutMs: 60_000,
   contentMaxBytes: 1_048_576,
+  sessionCookie: null,
 };
 
 /** What every host has even if the IR forgot: the root, served by the controller's default backend. */
@@ -107,6 +111,7 @@ function compileTable(ir: RoutingIr, compilation: Compilation): RoutingTable {
     wildcardHosts,
     catchAll,
     upstreams: ir.upstreams,
+    upstreamSettings: ir.upstreams.map((upstream) => compileUpstreamSettings(upstream, compilation)),
     upstreamIndexes,
     defaultBackend: ir.defaultBackend === null ? -1 : (upstreamIndexes.get(ir.defaultBackend) ?? -1),
     certificates,
@@ -114,6 +119,16 @@ function compileTable(ir: RoutingIr, compilation: Compilation): RoutingTable {
       ir.defaultCertificate === null ? null : (certificates.get(ir.defaultCertificate) ?? null),
     problems,
   };
+}
+
+/** Settings of an upstream protect nothing, so it serves with the defaults rather than not at all. */
+function compileUpstreamSettings(ir: UpstreamIr, compilation: Compilation): CompiledUpstreamSettings {
+  try {
+    return compileUpstream(ir, (feature) => runtimeOf(feature, compilation));
+  } catch (cause) {
+    compilation.problems.push(`upstream ${ir.id}: ${messageOf(cause)}; it has the default settings`);
+    return defaultUpstreamSettings;
+  }
 }
 
 function compileHost(ir: VirtualHostIr, compilation: Compilation): VirtualHost {
@@ -185,15 +200,15 @@ function compileRoute(host: VirtualHostIr, ir: RouteIr, compilation: Compilation
 /** Throws when a feature does, when a runtime is missing, or when the upstream is not in the IR. */
 function buildRoute(host: VirtualHostIr, ir: RouteIr, compilation: Compilation): CompiledRoute {
   const view: RouteView = { host: host.host, path: ir.path, pathType: ir.pathType, isTls: host.isTls };
-  const settings = { ...defaultRouteSettings };
+  const settings: RouteSettings = { ...defaultRouteSettings };
   const filters: NamedFilter[] = [];
   for (const each of ir.features) {
     const runtime = runtimeOf(each, compilation);
-    if ("apply" in runtime) runtime.apply(settings, each.config);
+    if ("apply" in runtime) runtime.apply(settings, each.config, view);
     else if ("createFilter" in runtime) {
       const filter = runtime.createFilter(each.config, view);
       if (filter !== null) filters.push({ feature: each.feature, filter });
-    } else throw new TypeError(`feature ${each.feature} selects a backend and cannot be a filter`);
+    } else throw new TypeError(`feature ${each.feature} is not one of routes`);
   }
   const all = filters.map(({ filter }) => filter);
   return {

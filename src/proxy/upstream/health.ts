@@ -3,6 +3,7 @@
 import type { EndpointIr } from "../../ir/routing.ts";
 import type { Clock } from "../../util/clock.ts";
 import type { BalancedEndpoint, EndpointSource } from "./balancer/balancer.ts";
+import { Latency } from "./latency.ts";
 
 export interface HealthOptions {
   /** Connection failures in a row, without a success between them, that eject an endpoint. */
@@ -43,13 +44,18 @@ export function endpointKey(address: string, port: number): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** One endpoint. An attempt is announced with `started` and ends in one of `succeeded`, `failed` and `abandoned`. */
+/**
+ * One endpoint. An attempt is announced with `started`; it may bring `succeeded`, `failed` or `abandoned`, and it is over
+ * with `finished`.
+ */
 export class EndpointHealth implements BalancedEndpoint {
   readonly key: string;
   readonly address: string;
   readonly port: number;
+  readonly latency = new Latency();
   readonly #clock: Clock;
   readonly #options: HealthOptions;
+  #active = 0;
   #failuresInARow = 0;
   /** Ejections without a success between them; 0: healthy. */
   #level = 0;
@@ -78,11 +84,22 @@ export class EndpointHealth implements BalancedEndpoint {
     return this.#ejectionsTotal;
   }
 
+  /** Attempts under way: from connecting to the end of the response, or of the tunnel. */
+  get active(): number {
+    return this.#active;
+  }
+
   /** A request goes to the endpoint. After the time out that is the trial. */
   started(): void {
+    this.#active += 1;
     if (this.#level === 0) return;
     const nowMs = this.#clock.nowMs();
     if (this.#mayTry(nowMs)) this.#trialEndsAtMs = nowMs + this.#options.trialMaxMs;
+  }
+
+  /** Once for each `started`. */
+  finished(): void {
+    this.#active -= 1;
   }
 
   /** A connection was established, or a response came on one. Everything before it is forgiven. */

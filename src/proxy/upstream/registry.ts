@@ -1,22 +1,26 @@
 // Balancers and resolutions by upstream, across snapshots: publishing a table changes the endpoints of those that stay
-// and never starts them over.
-import type { EndpointsIr, UpstreamId } from "../../ir/routing.ts";
-import type { Snapshot } from "../routing/snapshot.ts";
-import type { Balancer } from "./balancer/balancer.ts";
-import { RoundRobin } from "./balancer/round-robin.ts";
+// and never starts them over. A change of an upstream's policy makes a new balancer with the same endpoints.
+import type { EndpointIr, EndpointsIr, UpstreamId } from "../../ir/routing.ts";
+import type { LiveUpstream } from "../live.ts";
+import type { CompiledUpstreamSettings, Snapshot } from "../routing/snapshot.ts";
+import { defaultUpstreamSettings } from "../routing/upstream-settings.ts";
+import type { Balancer, BalancerServices } from "./balancer/balancer.ts";
+import { createBalancer } from "./balancer/create.ts";
 import type { EndpointHealth, HealthRegistry } from "./health.ts";
 import { Resolution, type ResolverOptions } from "./resolver.ts";
 
-interface Entry {
-  readonly balancer: Balancer<EndpointHealth>;
+interface Entry extends LiveUpstream {
+  balancer: Balancer<EndpointHealth>;
+  settings: CompiledUpstreamSettings;
   endpoints: EndpointsIr | null;
+  /** What the balancer has. */
+  addresses: readonly EndpointIr[];
   resolution: Resolution | null;
 }
 
 export class UpstreamRegistry {
-  readonly #health: HealthRegistry;
+  readonly #services: BalancerServices<EndpointHealth>;
   readonly #resolver: ResolverOptions;
-  readonly #random: () => number;
   readonly #onResolved: () => void;
   readonly #entries = new Map<UpstreamId, Entry>();
 
@@ -27,21 +31,23 @@ export class UpstreamRegistry {
     random: () => number,
     onResolved: () => void = () => undefined,
   ) {
-    this.#health = health;
+    this.#services = { source: health, clock: resolver.clock, random };
     this.#resolver = resolver;
-    this.#random = random;
     this.#onResolved = onResolved;
   }
 
-  /** The balancers of a snapshot's upstreams, by index. Upstreams that are gone are closed. */
-  bind(snapshot: Snapshot): readonly Balancer<EndpointHealth>[] {
-    const balancers: Balancer<EndpointHealth>[] = [];
+  /** A snapshot's upstreams, by index. Upstreams that are gone are closed. */
+  bind(snapshot: Snapshot): readonly LiveUpstream[] {
+    const live: LiveUpstream[] = [];
     const kept = new Set<UpstreamId>();
-    for (const [index, { id }] of snapshot.table.upstreams.entries()) {
-      const entry = this.#entries.get(id) ?? this.#add(id);
+    const { upstreams, upstreamSettings } = snapshot.table;
+    for (const [index, { id }] of upstreams.entries()) {
+      const settings = upstreamSettings[index] ?? defaultUpstreamSettings;
+      const entry = this.#entries.get(id) ?? this.#add(id, settings);
+      if (settings !== entry.settings) this.#configure(entry, settings);
       const endpoints = snapshot.endpoints[index];
       if (endpoints !== undefined && endpoints !== entry.endpoints) this.#update(entry, endpoints);
-      balancers.push(entry.balancer);
+      live.push(entry);
       kept.add(id);
     }
     for (const [id, entry] of this.#entries) {
@@ -50,7 +56,7 @@ export class UpstreamRegistry {
       entry.balancer.close();
       this.#entries.delete(id);
     }
-    return balancers;
+    return live;
   }
 
   /** Why the name of an ExternalName upstream has no addresses; empty: it has, or it needs none. */
@@ -66,11 +72,28 @@ export class UpstreamRegistry {
     this.#entries.clear();
   }
 
-  #add(id: UpstreamId): Entry {
-    const balancer = new RoundRobin<EndpointHealth>(this.#health, this.#random);
-    const entry: Entry = { balancer, endpoints: null, resolution: null };
+  #add(id: UpstreamId, settings: CompiledUpstreamSettings): Entry {
+    const balancer = createBalancer(settings, this.#services);
+    const entry: Entry = { balancer, settings, endpoints: null, addresses: [], resolution: null };
     this.#entries.set(id, entry);
     return entry;
+  }
+
+  /** Every table has settings of its own; equal ones leave the balancer where it is. */
+  #configure(entry: Entry, settings: CompiledUpstreamSettings): void {
+    const isSame = JSON.stringify(settings) === JSON.stringify(entry.settings);
+    entry.settings = settings;
+    if (isSame) return;
+    const old = entry.balancer;
+    entry.balancer = createBalancer(settings, this.#services);
+    // Before the old one lets go, so that health, latency and connections of the endpoints stay.
+    entry.balancer.update(entry.addresses);
+    old.close();
+  }
+
+  #setAddresses(entry: Entry, addresses: readonly EndpointIr[]): void {
+    entry.addresses = addresses;
+    entry.balancer.update(addresses);
   }
 
   #update(entry: Entry, endpoints: EndpointsIr): void {
@@ -82,12 +105,12 @@ export class UpstreamRegistry {
     entry.resolution?.close();
     entry.resolution = null;
     if (dns === null) {
-      entry.balancer.update(endpoints.addresses);
+      this.#setAddresses(entry, endpoints.addresses);
       return;
     }
     // Until the first outcome requests go where they went before.
     entry.resolution = new Resolution(dns, this.#resolver, (found) => {
-      entry.balancer.update(found);
+      this.#setAddresses(entry, found);
       this.#onResolved();
     });
   }

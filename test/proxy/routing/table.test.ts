@@ -102,7 +102,7 @@ describe("what cannot be compiled", () => {
   test.each([
     ["a filter that throws", features("throwing"), "a bug"],
     ["a feature without runtime", features("unheard-of"), 'there is no feature "unheard-of"'],
-    ["a selector among the filters", features("selector"), "cannot be a filter"],
+    ["a selector among the filters", features("selector"), "is not one of routes"],
     ["a field name that is no token", features("bad-name"), "is not a lower-case field name"],
     ["a field name in upper case", features("upper"), "is not a lower-case field name"],
     ["a field value with a line feed", features("bad-value"), "characters that no field may have"],

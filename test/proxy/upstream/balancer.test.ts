@@ -1,59 +1,25 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { EndpointIr } from "../../../src/ir/routing.ts";
-import type { BalancedEndpoint, EndpointSource } from "../../../src/proxy/upstream/balancer/balancer.ts";
+import type { Balancer } from "../../../src/proxy/upstream/balancer/balancer.ts";
 import { RoundRobin } from "../../../src/proxy/upstream/balancer/round-robin.ts";
+import { ManualClock } from "../../../src/util/clock.ts";
+import { request } from "../routing/ir-builder.ts";
+import { FakeSource, parseEndpoints as parse, type FakeEndpoint } from "./fakes.ts";
 
-class FakeEndpoint implements BalancedEndpoint {
-  readonly address: string;
-  isUsable = true;
-  holders = 0;
-
-  constructor(address: string) {
-    this.address = address;
-  }
-}
-
-class FakeSource implements EndpointSource<FakeEndpoint> {
-  readonly #made = new Map<string, FakeEndpoint>();
-
-  get(address: string): FakeEndpoint {
-    const endpoint = this.#made.get(address) ?? new FakeEndpoint(address);
-    this.#made.set(address, endpoint);
-    return endpoint;
-  }
-
-  acquire({ address }: EndpointIr): FakeEndpoint {
-    const endpoint = this.get(address);
-    endpoint.holders += 1;
-    return endpoint;
-  }
-
-  release(endpoint: FakeEndpoint): void {
-    endpoint.holders -= 1;
-  }
-
-  held(): string[] {
-    return [...this.#made.values()].filter(({ holders }) => holders > 0).map(({ address }) => address);
-  }
-}
-
-/** `a:5` is an endpoint `a` with weight 5; the weight is 1 when left out. */
-const parse = (text: string): EndpointIr[] =>
-  text
-    .split(" ")
-    .filter((each) => each !== "")
-    .map((each) => {
-      const [address = "", weight = "1"] = each.split(":");
-      return { address, port: 80, weight: Number(weight) };
-    });
+const anyRequest = request("a.example/");
 
 function setUp(text: string, random = 0) {
   const source = new FakeSource();
-  const balancer = new RoundRobin(source, () => random);
+  const balancer: Balancer<FakeEndpoint> = new RoundRobin(
+    { source, clock: new ManualClock(), random: () => random },
+    0,
+  );
   balancer.update(parse(text));
   const next = (...tried: readonly string[]): string =>
-    balancer.pick(tried.map((address) => source.get(address)))?.address ?? "none";
+    balancer.pick(
+      tried.map((address) => source.get(address)),
+      anyRequest,
+    )?.address ?? "none";
   const picks = (count: number): string => Array.from({ length: count }, () => next()).join(" ");
   const eject = (...addresses: readonly string[]): void => {
     for (const address of addresses) source.get(address).isUsable = false;
@@ -205,6 +171,6 @@ describe("an update", () => {
     expect(source.get("b").holders).toBe(1);
     balancer.close();
     expect(source.held()).toEqual([]);
-    expect(balancer.pick([])).toBeNull();
+    expect(balancer.pick([], anyRequest)).toBeNull();
   });
 });

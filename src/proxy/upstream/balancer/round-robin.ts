@@ -1,33 +1,37 @@
 // Smooth weighted round robin, as in nginx: weights 5, 1, 1 give a a b a c a a rather than a a a a a b c. With equal
-// weights that is a rotation, which needs no look at every endpoint for each request.
+// weights that is a rotation, which needs no look at every endpoint for each request. During a slow start weights change
+// with time.
 import type { EndpointIr } from "../../../ir/routing.ts";
-import type { BalancedEndpoint, Balancer, EndpointSource } from "./balancer.ts";
+import type { BalancedEndpoint, Balancer, BalancerServices } from "./balancer.ts";
+import { isEligible, warmth, type Peer } from "./peers.ts";
 
 /** How far into its order of picks a new balancer starts at most. Bounds what its first update costs. */
 const startStepsMax = 256;
 
 const none: readonly never[] = [];
 
-interface Peer<E> {
-  readonly endpoint: E;
-  readonly weight: number;
+interface RatedPeer<E> extends Peer<E> {
   /** How much the endpoint is behind its share; the largest is next. Always 0 with equal weights. */
   current: number;
 }
 
 export class RoundRobin<E extends BalancedEndpoint> implements Balancer<E> {
-  readonly #source: EndpointSource<E>;
-  readonly #random: () => number;
-  #peers: readonly Peer<E>[] = [];
+  readonly measuresLatency = false;
+  readonly sessionKey = "";
+  readonly #services: BalancerServices<E>;
+  readonly #slowStartMs: number;
+  #peers: readonly RatedPeer<E>[] = [];
   #weightTotal = 0;
   #isWeighted = false;
+  /** When the last slow start is over; 0: none is under way. */
+  #warmAtMs = 0;
   /** Index of the next endpoint of the rotation. */
   #position = 0;
 
-  /** `random` is uniform in [0, 1): replicas and upstreams should not all begin with the same endpoint. */
-  constructor(source: EndpointSource<E>, random: () => number) {
-    this.#source = source;
-    this.#random = random;
+  /** Where to begin is random: replicas and upstreams should not all begin with the same endpoint. */
+  constructor(services: BalancerServices<E>, slowStartMs: number) {
+    this.#services = services;
+    this.#slowStartMs = slowStartMs;
   }
 
   get endpoints(): readonly E[] {
@@ -35,23 +39,29 @@ export class RoundRobin<E extends BalancedEndpoint> implements Balancer<E> {
   }
 
   update(endpoints: readonly EndpointIr[]): void {
+    const { source, clock } = this.#services;
     const old = this.#peers;
+    const nowMs = clock.nowMs();
+    const newSinceMs = old.length === 0 ? -Infinity : nowMs;
     const oldByEndpoint = new Map(old.map((peer) => [peer.endpoint, peer]));
     const weightTotal = endpoints.reduce((sum, { weight }) => sum + weight, 0);
     // Without this scale, what was one turn among heavy endpoints would be hundreds among light ones.
     const scale = this.#weightTotal === 0 ? 0 : weightTotal / this.#weightTotal;
     const isWeighted = endpoints.some(({ weight }) => weight !== endpoints[0]?.weight);
     // New ones are acquired before old ones are released: what is shared by both must not end in between.
-    const peers = endpoints.map((each): Peer<E> => {
-      const endpoint = this.#source.acquire(each);
-      const current = Math.round((oldByEndpoint.get(endpoint)?.current ?? 0) * scale);
-      return { endpoint, weight: each.weight, current: isWeighted ? current : 0 };
+    const peers = endpoints.map((each): RatedPeer<E> => {
+      const endpoint = source.acquire(each);
+      const before = oldByEndpoint.get(endpoint);
+      const current = isWeighted ? Math.round((before?.current ?? 0) * scale) : 0;
+      return { endpoint, weight: each.weight, current, sinceMs: before?.sinceMs ?? newSinceMs };
     });
+    const newestMs = peers.reduce((newest, { sinceMs }) => Math.max(newest, sinceMs), -Infinity);
+    this.#warmAtMs = newestMs + this.#slowStartMs > nowMs ? newestMs + this.#slowStartMs : 0;
     this.#position = positionAfter(old, this.#position, peers);
     this.#peers = peers;
     this.#weightTotal = weightTotal;
     this.#isWeighted = isWeighted;
-    for (const { endpoint } of old) this.#source.release(endpoint);
+    for (const { endpoint } of old) source.release(endpoint);
     if (old.length === 0) this.#startAnywhere();
   }
 
@@ -70,7 +80,9 @@ export class RoundRobin<E extends BalancedEndpoint> implements Balancer<E> {
   }
 
   #next(tried: readonly E[], mustBeUsable: boolean): E | null {
-    return this.#isWeighted ? this.#heaviest(tried, mustBeUsable) : this.#following(tried, mustBeUsable);
+    return this.#isWeighted || this.#warmAtMs !== 0
+      ? this.#heaviest(tried, mustBeUsable)
+      : this.#following(tried, mustBeUsable);
   }
 
   #following(tried: readonly E[], mustBeUsable: boolean): E | null {
@@ -89,13 +101,17 @@ export class RoundRobin<E extends BalancedEndpoint> implements Balancer<E> {
   /** Endpoints that may not be picked gain nothing meanwhile, so they do not come back to a burst. */
   #heaviest(tried: readonly E[], mustBeUsable: boolean): E | null {
     const peers = this.#peers;
-    let best: Peer<E> | null = null;
+    const nowMs = this.#warmAtMs === 0 ? 0 : this.#services.clock.nowMs();
+    if (nowMs >= this.#warmAtMs) this.#warmAtMs = 0;
+    const isWarm = this.#warmAtMs === 0;
+    let best: RatedPeer<E> | null = null;
     let total = 0;
     for (let i = 0; i < peers.length; i++) {
       const peer = peers[i];
       if (peer === undefined || !isEligible(peer.endpoint, tried, mustBeUsable)) continue;
-      total += peer.weight;
-      peer.current += peer.weight;
+      const weight = isWarm ? peer.weight : peer.weight * warmth(peer.sinceMs, this.#slowStartMs, nowMs);
+      total += weight;
+      peer.current += weight;
       if (best === null || peer.current > best.current) best = peer;
     }
     if (best === null) return null;
@@ -105,21 +121,12 @@ export class RoundRobin<E extends BalancedEndpoint> implements Balancer<E> {
 
   #startAnywhere(): void {
     if (this.#isWeighted) {
-      const steps = Math.floor(this.#random() * Math.min(this.#weightTotal, startStepsMax));
+      const steps = Math.floor(this.#services.random() * Math.min(this.#weightTotal, startStepsMax));
       for (let i = 0; i < steps; i++) this.#heaviest(none, false);
     } else {
-      this.#position = Math.floor(this.#random() * this.#peers.length);
+      this.#position = Math.floor(this.#services.random() * this.#peers.length);
     }
   }
-}
-
-function isEligible<E extends BalancedEndpoint>(
-  endpoint: E,
-  tried: readonly E[],
-  mustBeUsable: boolean,
-): boolean {
-  if (tried.length > 0 && tried.includes(endpoint)) return false;
-  return !mustBeUsable || endpoint.isUsable;
 }
 
 /** Where the rotation goes on: at the next old endpoint that is still there. */

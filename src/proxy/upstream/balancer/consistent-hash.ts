@@ -1,0 +1,52 @@
+// Equal keys to one endpoint (upstream-hash-by), and to the next one of the ring when that is out of the question. With
+// bounded load no endpoint gets more than so many times its share of the active requests: what is too much for it goes on
+// along the ring (Mirrokni, Thorup, Zadimoghaddam: Consistent Hashing with Bounded Loads).
+import type { EndpointIr } from "../../../ir/routing.ts";
+import type { HashSettings, RequestView } from "../../filter.ts";
+import { hashOf } from "../hash-key.ts";
+import type { BalancedEndpoint, BalancerServices } from "./balancer.ts";
+import { isEligible, PeerBalancer } from "./peers.ts";
+import { Ring } from "./ring.ts";
+
+export class ConsistentHash<E extends BalancedEndpoint> extends PeerBalancer<E> {
+  readonly #settings: HashSettings;
+  #ring = new Ring([]);
+
+  constructor(services: BalancerServices<E>, settings: HashSettings) {
+    super(services);
+    this.#settings = settings;
+  }
+
+  override update(endpoints: readonly EndpointIr[]): void {
+    super.update(endpoints);
+    this.#ring = new Ring(this.peers.list.map(({ endpoint: { key }, weight }) => ({ key, weight })));
+  }
+
+  protected override choose(tried: readonly E[], mustBeUsable: boolean, request: RequestView): E | null {
+    const { list } = this.peers;
+    let weights = 0;
+    let active = 0;
+    for (let i = 0; i < list.length; i += 1) {
+      const peer = list[i];
+      if (peer === undefined || !isEligible(peer.endpoint, tried, mustBeUsable)) continue;
+      weights += peer.weight;
+      active += peer.endpoint.active;
+    }
+    if (weights === 0) return null;
+    const { parts, loadFactorMax } = this.#settings;
+    // The bounds of all together are more than there are requests, so one of them is not reached.
+    const bound = loadFactorMax === 0 ? Infinity : (loadFactorMax * (active + 1)) / weights;
+    let point = this.#ring.find(hashOf(parts, request));
+    for (;;) {
+      const peer = list[this.#ring.owner(point)];
+      if (
+        peer !== undefined &&
+        peer.endpoint.active < Math.ceil(bound * peer.weight) &&
+        isEligible(peer.endpoint, tried, mustBeUsable)
+      ) {
+        return peer.endpoint;
+      }
+      point = this.#ring.after(point);
+    }
+  }
+}

@@ -1,0 +1,58 @@
+// A ring of hashes: each node has many points on it, and a key belongs to the node of the next point. When a node goes,
+// only its own keys move. Points and search are those of nginx and ingress-nginx (ketama, by CRC-32), so that keys stay
+// where they were when a cluster changes over.
+import { crc32, crc32OfUint32 } from "../../../util/crc32.ts";
+
+/** For each node of average weight. */
+const pointsPerNode = 160;
+/** Room for the index of a node beside a 32-bit hash in one exact number. */
+const indexRange = 2 ** 20;
+
+export interface RingNode {
+  readonly key: string;
+  readonly weight: number;
+}
+
+export class Ring {
+  readonly #hashes: Uint32Array;
+  readonly #owners: Uint32Array;
+
+  constructor(nodes: readonly RingNode[]) {
+    const weightTotal = nodes.reduce((sum, { weight }) => sum + weight, 0);
+    const points: number[] = [];
+    for (const [index, { key, weight }] of nodes.entries()) {
+      const count = Math.max(1, Math.round((pointsPerNode * nodes.length * weight) / weightTotal));
+      const base = crc32(key);
+      let hash = 0;
+      for (let i = 0; i < count; i += 1) {
+        hash = crc32OfUint32(hash, base);
+        points.push(hash * indexRange + index);
+      }
+    }
+    const sorted = Float64Array.from(points).sort();
+    this.#hashes = Uint32Array.from(sorted, (point) => Math.floor(point / indexRange));
+    this.#owners = Uint32Array.from(sorted, (point) => point % indexRange);
+  }
+
+  /** The point that a hash belongs to. */
+  find(hash: number): number {
+    let low = 0;
+    let high = this.#hashes.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#hashes[middle] ?? 0) < hash) low = middle + 1;
+      else high = middle;
+    }
+    return low === this.#hashes.length ? 0 : low;
+  }
+
+  /** The next point of the ring. */
+  after(point: number): number {
+    return point + 1 === this.#hashes.length ? 0 : point + 1;
+  }
+
+  /** Index of the node whose point it is; -1: the ring is empty. */
+  owner(point: number): number {
+    return this.#owners[point] ?? -1;
+  }
+}
