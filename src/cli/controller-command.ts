@@ -12,7 +12,11 @@ export async function runController(
   const log = standardErrorLog({ level: values.logLevel, format: values.logFormat });
   // Listened to from now on: a signal during the start ends the program as soon as it has started.
   const signal = terminationSignal();
-  const controller = await serve({ ...values, translate: fromFiles(translate), log });
+  const controller = await serve({
+    ...values,
+    translate: { ...fromFiles(translate), healthCheckPath: values.healthCheckPath },
+    log,
+  });
   const { http, https, admin } = controller.ports;
   log.info(`serving HTTP on port ${http} and HTTPS on port ${https}; status on port ${admin}`);
   const name = await signal;

@@ -283,7 +283,8 @@ export function listenerFlags(defaults: { http: number; https: number; isLoopbac
       name: "health-check-path",
       type: path,
       default: "/healthz",
-      description: "Path of the liveness page, beside /healthz.",
+      description:
+        "Path of the liveness page, beside /healthz; answers 200 on the data ports too, for hosts without a rule.",
       group: "Listeners",
     }),
   } as const;

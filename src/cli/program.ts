@@ -14,7 +14,10 @@ export function makeProgram(given: readonly string[]): { program: Command; words
     .helpOption("-h, --help", "Print this text.")
     .helpCommand("help [command]", "Print the text of a command.")
     .configureHelp({ sortOptions: false, showGlobalOptions: false })
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "fairway: ")) })
+    .configureOutput({
+      outputError: (text, write) =>
+        write(text.replace(/^error: /, "fairway: ").replace(/\n\(Did you mean/, " (did you mean")),
+    })
     .addHelpText("after", "\nTry: fairway demo");
   program.addCommand(controllerCommand(program));
   program.addCommand(translateCommand(program));

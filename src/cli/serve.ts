@@ -5,6 +5,7 @@ import { RebuildLoop, type RebuildState } from "../controller/rebuild.ts";
 import { DirectorySource } from "../controller/sources/directory.ts";
 import type { TranslateOptions } from "../controller/translate/options.ts";
 import type { Diagnostic } from "../ir/diagnostic.ts";
+import { formatRef } from "../ir/object-ref.ts";
 import { Metrics } from "../metrics/prometheus.ts";
 import { defaultLimits } from "../proxy/limits.ts";
 import { Proxy } from "../proxy/proxy.ts";
@@ -99,6 +100,7 @@ export class Controller {
         publishEndpoints: (changed) => this.#proxy.publishEndpoints(changed),
       },
       clock: systemClock,
+      onRemoved: (ref) => log.info(`${formatRef(ref)} was removed`),
       onUpdate: (state) => this.#onUpdate(state),
       onFailure: (cause) => {
         metrics.reloads.failed();

@@ -2,6 +2,7 @@
 // 1. something that routing depends on changed: translate everything, publish the table when it came out differently;
 // 2. only endpoints changed: translate those Services alone and publish their endpoints; no route is compiled again.
 import type { Diagnostic } from "../ir/diagnostic.ts";
+import type { ObjectRef } from "../ir/object-ref.ts";
 import type { CertificateIr, EndpointsIr, RoutingIr } from "../ir/routing.ts";
 import type { Cancel, Clock } from "../util/clock.ts";
 import { equalJson } from "./equal-json.ts";
@@ -34,6 +35,8 @@ export interface RebuildOptions {
   readonly clock: Clock;
   /** Called after each build and each change of diagnostics. */
   readonly onUpdate?: (state: RebuildState) => void;
+  /** Called when a source takes an object back, after the first build. A file cut short at the wrong place is seen here. */
+  readonly onRemoved?: (ref: ObjectRef) => void;
   /** Called when a build or the publisher threw: a bug. The last good table stays. */
   readonly onFailure?: (cause: unknown) => void;
 }
@@ -122,6 +125,7 @@ export class RebuildLoop {
         return;
       case "delete":
         this.#note(this.#store.delete(event.ref));
+        if (this.#isSynced) this.#options.onRemoved?.(event.ref);
         return;
       case "report":
         if (event.diagnostics.length === 0) this.#reports.delete(event.origin);

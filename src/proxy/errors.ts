@@ -136,8 +136,9 @@ export const reasonPhrases: Readonly<Record<number, string>> = {
   508: "Loop Detected",
 };
 
-/** The small page of a generated response. Holds nothing the client sent. */
+/** The small page of a generated response; empty for a success. Holds nothing the client sent. */
 export function errorPage(status: number): string {
+  if (status < 300) return "";
   const title = `${status} ${reasonPhrases[status] ?? "Error"}`;
   return (
     `<html>\r\n<head><title>${title}</title></head>\r\n<body>\r\n` +

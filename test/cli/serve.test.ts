@@ -151,6 +151,13 @@ describe("a directory of manifests", () => {
     expect((await leafOf(ports.https, "shop.localhost")).fingerprint256).not.toBe(before);
   });
 
+  test("tells of each object that is taken away", async () => {
+    const lines = new Lines();
+    await start(lines);
+    copy.edit("ingresses.yaml", (text) => text.slice(text.indexOf("---\n")));
+    expect(await lines.next(/was removed/)).toMatch(/ info: Ingress demo\/[a-z-]+ was removed\n?$/);
+  });
+
   test("reports what becomes wrong once, and when it is mended", async () => {
     const lines = new Lines();
     const { ports } = await start(lines);

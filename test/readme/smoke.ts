@@ -82,6 +82,23 @@ async function checkEdit(): Promise<void> {
   console.log("ok: an edit of the canary's weight is live");
 }
 
+/** `npm start` passes a signal on to the program, and leaves nothing behind. */
+async function checkNpmPassesOn(): Promise<void> {
+  const { demo: child } = await startDemo("npm", ["start"]);
+  const exited = once(child, "exit");
+  child.kill("SIGTERM");
+  await exited;
+  const deadline = Date.now() + 5_000;
+  const answers = (): Promise<boolean> =>
+    fetch("http://127.0.0.1:10254/healthz").then(
+      () => true,
+      () => false,
+    );
+  while (await answers())
+    assert.ok(Date.now() < deadline, "npm start leaves the demo running when it is ended");
+  console.log("ok: npm start passes SIGTERM on");
+}
+
 /** npm ends by the signal itself whatever its child does, so the program's own exit code is judged without npm. */
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<readonly unknown[]> {
   const exited = once(child, "exit");
@@ -104,3 +121,4 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   assert.deepEqual(await end(again, signal), [0, null], `${signal} does not end the demo cleanly`);
   console.log(`ok: ${signal} ends the demo with exit code 0`);
 }
+await checkNpmPassesOn();

@@ -61,6 +61,7 @@ export function buildHosts(
   }
   for (const host of hosts.values()) {
     const declared = host.find("/", "Prefix");
+    if (host.host === "") addHealthCheck(host, context.options.healthCheckPath);
     if (host.host === "") addCatchAll(context, host, plans, declared, { upstreams, defaults });
     else if (declared === undefined) addImplicit(host, upstreams);
   }
@@ -110,6 +111,24 @@ function addImplicit(host: HostDraft, upstreams: UpstreamSet): void {
   if (owner === undefined) return;
   const backend = upstreams.backend(owner, owner.object.defaultBackend);
   host.add({ route: routeOf(owner, { path: "/", pathType: "Prefix", backend }, true), field: "" });
+}
+
+/** As ingress-nginx reserves it, unless a rule without host declares the path. */
+function addHealthCheck(host: HostDraft, path: string): void {
+  if (path === "" || host.find(path, "Exact") !== undefined) return;
+  host.add({
+    route: {
+      path,
+      pathType: "Exact",
+      ingress: null,
+      isImplicit: true,
+      backend: { kind: "default" },
+      alternatives: [],
+      features: [{ feature: "health-check", config: {} }],
+      denied: null,
+    },
+    field: "",
+  });
 }
 
 /**

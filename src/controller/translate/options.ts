@@ -24,6 +24,8 @@ export interface TranslateOptions {
   readonly disableSvcExternalName: boolean;
   /** `namespace/name` of the global ConfigMap, or empty. */
   readonly configMap: string;
+  /** Path that answers 200 on the catch-all host, for load balancers that probe the data ports; empty: none. */
+  readonly healthCheckPath: string;
   /** Only Ingresses of this namespace are ours; empty: all namespaces. */
   readonly watchNamespace: string;
   /** Endpoints on this machine's loopback addresses are dialled. For local trials only. */
@@ -49,6 +51,7 @@ export const defaultTranslateOptions: Omit<TranslateOptions, "parsers"> = {
   disableCatchAll: false,
   disableSvcExternalName: false,
   configMap: "",
+  healthCheckPath: "",
   watchNamespace: "",
   allowLoopbackUpstreams: false,
   offline: false,
