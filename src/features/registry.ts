@@ -4,6 +4,7 @@ import { affinity } from "./affinity/affinity.ts";
 import { sessionCookie } from "./affinity/session-cookie.ts";
 import { bodySize } from "./body-size/body-size.ts";
 import { canary } from "./canary/canary.ts";
+import { healthCheck } from "./health-check/health-check.ts";
 import { hsts } from "./hsts/hsts.ts";
 import { loadBalance } from "./load-balance/load-balance.ts";
 import { sslRedirect } from "./ssl-redirect/ssl-redirect.ts";
@@ -11,6 +12,7 @@ import { timeouts } from "./timeouts/timeouts.ts";
 import { upstreamHash } from "./upstream-hash/upstream-hash.ts";
 
 export const features: readonly AnyFeature[] = [
+  healthCheck,
   hsts,
   sslRedirect,
   timeouts,
