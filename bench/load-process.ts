@@ -1,7 +1,7 @@
 // The process that runs autocannon, as told by load.ts over IPC. Several jobs may run at the same time.
 import autocannon from "autocannon";
 import { endWithRunner } from "./child-side.ts";
-import type { LoadCommand, LoadJob, LoadReply, LoadResult } from "./load.ts";
+import type { LoadCommand, LoadJob, LoadReply, LoadRequest, LoadResult } from "./load.ts";
 import { LatencyHistogram } from "./statistics.ts";
 
 /** Between two looks of autocannon at whether to end. */
@@ -47,6 +47,7 @@ function start(id: number, job: LoadJob): void {
   const closed: Closed = { responses: 0, non2xx: 0 };
   const headers = { host: job.host };
   const startedAt = performance.now();
+  let clients = 0;
   const instance = autocannon(
     {
       url: job.url,
@@ -54,7 +55,11 @@ function start(id: number, job: LoadJob): void {
       duration: job.seconds,
       headers,
       sampleInt: SAMPLE_MS,
-      setupClient: (client) => honourClose(client, closed),
+      setupClient: (client) => {
+        honourClose(client, closed);
+        if (job.requests !== undefined) client.setRequests(share(job.requests, clients, job.connections));
+        clients += 1;
+      },
       ...(job.paths === undefined ? {} : { requests: job.paths.map((path) => ({ path, headers })) }),
       ...(job.servername === undefined ? {} : { servername: job.servername }),
     },
@@ -67,6 +72,13 @@ function start(id: number, job: LoadJob): void {
   );
   instance.on("response", (_client, _status, _bytes, ms) => latencies.recordMs(ms));
   instances.set(id, instance);
+}
+
+/** Every `count`th request, from number `index` on. */
+function share(requests: readonly LoadRequest[], index: number, count: number): autocannon.Request[] {
+  return requests
+    .filter((_, each) => each % count === index)
+    .map(({ host, path }) => ({ path, headers: { host } }));
 }
 
 interface Outcome {

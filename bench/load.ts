@@ -6,6 +6,8 @@ export interface LoadJob {
   readonly url: string;
   /** Sent in turn on each connection. Default: the path of `url`. */
   readonly paths?: readonly string[];
+  /** Dealt out to the connections, each of which sends its share in turn, instead of `paths` and `host`. */
+  readonly requests?: readonly LoadRequest[];
   readonly connections: number;
   /** Longest time; `LoadRun.stop` ends it earlier. */
   readonly seconds: number;
@@ -13,6 +15,11 @@ export interface LoadJob {
   readonly host: string;
   /** SNI, for https. */
   readonly servername?: string;
+}
+
+export interface LoadRequest {
+  readonly host: string;
+  readonly path: string;
 }
 
 export interface LoadResult {

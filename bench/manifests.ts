@@ -44,7 +44,8 @@ export function endpointSlice(serviceName: string, port: number): Manifest {
 export interface IngressOptions {
   readonly name: string;
   readonly host: string;
-  readonly path: string;
+  /** One, or several. */
+  readonly path: string | readonly string[];
   readonly service: string;
   readonly annotations?: Readonly<Record<string, string>>;
   /** Name of a Secret with a certificate for `host`. */
@@ -52,7 +53,8 @@ export interface IngressOptions {
 }
 
 export function ingress(options: IngressOptions): Manifest {
-  const { name, host, path, annotations, tlsSecret } = options;
+  const { name, host, annotations, tlsSecret } = options;
+  const paths = typeof options.path === "string" ? [options.path] : options.path;
   const backend = { service: { name: options.service, port: { name: "http" } } };
   return {
     apiVersion: "networking.k8s.io/v1",
@@ -61,7 +63,7 @@ export function ingress(options: IngressOptions): Manifest {
     spec: {
       ingressClassName: INGRESS_CLASS,
       ...(tlsSecret === undefined ? {} : { tls: [{ hosts: [host], secretName: tlsSecret }] }),
-      rules: [{ host, http: { paths: [{ path, pathType: "Prefix", backend }] } }],
+      rules: [{ host, http: { paths: paths.map((path) => ({ path, pathType: "Prefix", backend })) } }],
     },
   };
 }
