@@ -260,7 +260,7 @@ function readChunks(text: string): Content {
 }
 
 /** The responses in what a client got, by a reader of its own, as `AttackCase.answers` writes them. */
-function readAnswers(text: string, methods: readonly string[], isEnded: boolean): string[] {
+export function readAnswers(text: string, methods: readonly string[], isEnded: boolean): string[] {
   const answers: string[] = [];
   let rest = text;
   for (let request = 0; rest !== "";) {
