@@ -11,6 +11,8 @@ export interface Seen {
   readonly host: string;
   content: string;
   isComplete: boolean;
+  /** Answered before its content was read. */
+  readonly isEarly: boolean;
   /** Why Node refused it; empty when it did not. */
   readonly refusal: string;
   /** What is wrong with its fields, whatever was asked for; empty for nothing. */
@@ -104,6 +106,7 @@ export class NodeEndpoint {
       host: request.headers.host ?? "",
       content: "",
       isComplete: false,
+      isEarly: this.#nextId % 4 === 0 && request.headers["transfer-encoding"] !== undefined,
       refusal: "",
       complaint: complaintAbout(request),
     };
@@ -115,8 +118,9 @@ export class NodeEndpoint {
     });
     request.on("end", () => {
       seen.isComplete = request.complete;
-      answer(seen, response);
+      if (!seen.isEarly) answer(seen, response);
     });
+    if (seen.isEarly) answer(seen, response);
     // Ended before it was complete: `isComplete` tells.
     request.on("error", () => undefined);
     response.on("close", () => {
@@ -142,6 +146,7 @@ export class NodeEndpoint {
       host: "",
       content: "",
       isComplete: false,
+      isEarly: false,
       refusal,
       complaint: "",
     });
