@@ -80,7 +80,7 @@ export class DirectorySource implements Source {
     if (problem !== null)
       throw new Error(`cannot read manifests from ${JSON.stringify(this.#root)}: ${problem}`);
     this.#enqueue(async () => {
-      await this.#scan(0);
+      await this.#scan(0, false);
       await this.#readAll(this.#dirty);
       this.#publish();
       this.#emit({ kind: "synced" });
@@ -107,14 +107,15 @@ export class DirectorySource implements Source {
 
   // Events
 
+  /** `isWrite`: content or attributes changed; else a name came, went or was replaced. */
   #onEvent(directory: string, name: string | null, isWrite: boolean): void {
     if (this.#isClosed) return;
     const now = this.#clock.nowMs();
     const path = relative(this.#root, join(directory, name ?? ""));
-    if (name !== null && this.#files.has(path)) {
-      const isWritten = isWrite || this.#dirty.get(path)?.isWritten === true;
-      this.#dirty.set(path, { atMs: now, isGone: false, isWritten });
-    } else if (name === null || isManifestName(name) || name === "..data" || !name.startsWith(".")) {
+    // What comes by a rename takes the place of whatever was written before.
+    if (name !== null && this.#files.has(path))
+      this.#dirty.set(path, { atMs: now, isGone: false, isWritten: isWrite });
+    else if (name === null || isManifestName(name) || name === "..data" || !name.startsWith(".")) {
       this.#treeChangedAtMs = now;
     }
     this.#scheduleTick();
@@ -134,7 +135,7 @@ export class DirectorySource implements Source {
     const stillSince = this.#clock.nowMs() - settleMs + 1;
     if (this.#treeChangedAtMs >= 0 && this.#treeChangedAtMs <= stillSince) {
       this.#treeChangedAtMs = -1;
-      await this.#scan(stillSince);
+      await this.#scan(stillSince, false);
     }
     const due = [...this.#dirty].filter(([, { atMs }]) => atMs <= stillSince);
     if (due.length > 0) {
@@ -145,14 +146,15 @@ export class DirectorySource implements Source {
   }
 
   async #poll(): Promise<void> {
-    await this.#scan(this.#clock.nowMs());
+    // Whoever changed something did so unseen.
+    await this.#scan(this.#clock.nowMs(), true);
     if (this.#dirty.size > 0) this.#scheduleTick();
   }
 
   // The tree
 
   /** Finds what is new, changed or gone, and watches new directories. */
-  async #scan(changedAtMs: number): Promise<void> {
+  async #scan(changedAtMs: number, isWritten: boolean): Promise<void> {
     this.#unwatched.length = 0;
     const walk = new Walk(this.#root, (directory, inode) => this.#watch(directory, inode));
     await walk.run();
@@ -160,14 +162,14 @@ export class DirectorySource implements Source {
     for (const [path, signature] of present) {
       // What is dirty already may still be being written.
       if (this.#files.get(path)?.signature === signature || this.#dirty.get(path)?.isGone === false) continue;
-      this.#dirty.set(path, { atMs: changedAtMs, isGone: false, isWritten: true });
+      this.#dirty.set(path, { atMs: changedAtMs, isGone: false, isWritten });
     }
     for (const path of this.#files.keys()) {
       const isUnseen = walk.unreadable.some(
         (directory) => directory === "" || path.startsWith(`${directory}/`),
       );
-      if (!present.has(path) && !isUnseen)
-        this.#dirty.set(path, { atMs: changedAtMs, isGone: true, isWritten: true });
+      if (present.has(path) || isUnseen) continue;
+      this.#dirty.set(path, { atMs: changedAtMs, isGone: true, isWritten });
     }
     for (const [directory, { watcher }] of this.#watchers) {
       if (walk.directories.has(directory)) continue;
@@ -224,14 +226,20 @@ export class DirectorySource implements Source {
     if (found.kind === "gone" && known === undefined) return;
     const file = known ?? { state: new FileState(path), signature: "", cancelLoss: null };
     this.#files.set(path, file);
-    const before = file.signature;
+    // Nobody replaces a file by nothing; but who is about to write it may just have made it.
+    const isComplete =
+      found.kind === "text" &&
+      !isWritten &&
+      isOtherFile(file.signature, found.signature) &&
+      found.text.trim() !== "";
     file.signature = found.kind === "gone" ? "" : found.signature;
     if (found.kind === "unreadable") {
       file.state.fail(found.message);
       return;
     }
     const isChanged = file.state.update(found.kind === "gone" ? null : found.text);
-    if (!isWritten && isOtherFile(before, file.signature)) file.state.believeLoss();
+    // Of several files saved together the next one may have what this one has lost.
+    if (isComplete && this.#dirty.size === 0) file.state.believeLoss();
     if (!isChanged && file.cancelLoss !== null) return;
     file.cancelLoss?.();
     file.cancelLoss = file.state.hasPendingLoss

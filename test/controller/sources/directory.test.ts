@@ -227,6 +227,43 @@ describe("a loss", () => {
     ]);
   });
 
+  test("by replacing the file delays nothing of the same save", async () => {
+    write("a.yaml", `${service("a")}---\n${service("b")}`);
+    await start(patientClock);
+    write(".a.yaml.tmp", `${service("a", 81)}---\n${service("c")}`);
+    renameSync(join(directory, ".a.yaml.tmp"), join(directory, "a.yaml"));
+    await log.until(() => !log.has("Service/default/b"));
+    expect(log.summary.slice(3)).toEqual(["+Service/default/a", "+Service/default/c", "-Service/default/b"]);
+  });
+
+  test("by swapping a mounted ConfigMap is believed at once", async () => {
+    mkdirSync(join(directory, "..first"));
+    write("..first/a.yaml", `${service("a")}---\n${service("b")}`);
+    symlinkSync("..first", join(directory, "..data"));
+    symlinkSync("..data/a.yaml", join(directory, "a.yaml"));
+    await start(patientClock);
+    mkdirSync(join(directory, "..second"));
+    write("..second/a.yaml", service("a"));
+    symlinkSync("..second", join(directory, "..data_tmp"));
+    renameSync(join(directory, "..data_tmp"), join(directory, "..data"));
+    await log.until(() => !log.has("Service/default/b"));
+  });
+
+  test.each([
+    ["empty so far", ""],
+    ["written in part", service("a", 81)],
+  ])("is not believed at once when the new file was made at its place: %s", async (_name, text) => {
+    write("a.yaml", `${service("a")}---\n${service("b")}`);
+    write("b.yaml", service("witness", 1));
+    await start(patientClock);
+    renameSync(join(directory, "a.yaml"), join(directory, "a.yaml~"));
+    write("a.yaml", text);
+    write("b.yaml", service("witness", 2));
+    await log.until(() => portOf(log.objects.get("Service/default/witness")) === 2);
+    expect(log.has("Service/default/a")).toBe(true);
+    expect(log.has("Service/default/b")).toBe(true);
+  });
+
   test("is not believed when the file comes back: truncated, unlinked, half written", async () => {
     const whole = `${service("a")}---\n${service("b")}`;
     write("a.yaml", whole);
