@@ -46,7 +46,7 @@ export class ConsistentHash<E extends BalancedEndpoint> extends PeerBalancer<E> 
       ) {
         return peer.endpoint;
       }
-      point = this.#ring.after(point);
+      point = this.#ring.before(point);
     }
   }
 }

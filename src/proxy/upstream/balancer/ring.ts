@@ -1,6 +1,6 @@
-// A ring of hashes: each node has many points on it, and a key belongs to the node of the next point. When a node goes,
-// only its own keys move. Points and search are those of nginx and ingress-nginx (ketama, by CRC-32), so that keys stay
-// where they were when a cluster changes over.
+// A ring of hashes: each node has many points on it, and a key belongs to the node of the last point at or before its
+// hash. When a node goes, only its own keys move. Points and search are those of ingress-nginx (ketama by CRC-32, as
+// lua-resty-balancer does it), so that keys and sessions stay where they were when a cluster changes over.
 import { crc32, crc32OfUint32 } from "../../../util/crc32.ts";
 
 /** For each node of average weight. */
@@ -22,7 +22,8 @@ export class Ring {
     const points: number[] = [];
     for (const [index, { key, weight }] of nodes.entries()) {
       const count = Math.max(1, Math.round((pointsPerNode * nodes.length * weight) / weightTotal));
-      const base = crc32(key);
+      // The sum of the name goes on as the state of the next one, without the inversion that ends a sum.
+      const base = ~crc32(key);
       let hash = 0;
       for (let i = 0; i < count; i += 1) {
         hash = crc32OfUint32(hash, base);
@@ -34,21 +35,21 @@ export class Ring {
     this.#owners = Uint32Array.from(sorted, (point) => point % indexRange);
   }
 
-  /** The point that a hash belongs to. */
+  /** The point that a hash belongs to. What comes before the first point belongs to it too. */
   find(hash: number): number {
     let low = 0;
     let high = this.#hashes.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#hashes[middle] ?? 0) < hash) low = middle + 1;
+      if ((this.#hashes[middle] ?? 0) <= hash) low = middle + 1;
       else high = middle;
     }
-    return low === this.#hashes.length ? 0 : low;
+    return Math.max(0, low - 1);
   }
 
-  /** The next point of the ring. */
-  after(point: number): number {
-    return point + 1 === this.#hashes.length ? 0 : point + 1;
+  /** The point that keys go to when the node of this one is gone. */
+  before(point: number): number {
+    return point === 0 ? this.#hashes.length - 1 : point - 1;
   }
 
   /** Index of the node whose point it is; -1: the ring is empty. */

@@ -46,7 +46,7 @@ export class SubsetHash<E extends BalancedEndpoint> extends PeerBalancer<E> {
     for (;;) {
       const found = this.#draw(this.#subsets[this.#ring.owner(point)] ?? [], tried, mustBeUsable);
       if (found !== null) return found;
-      point = this.#ring.after(point);
+      point = this.#ring.before(point);
     }
   }
 
