@@ -7,6 +7,7 @@ import { canary } from "./canary/canary.ts";
 import { healthCheck } from "./health-check/health-check.ts";
 import { hsts } from "./hsts/hsts.ts";
 import { loadBalance } from "./load-balance/load-balance.ts";
+import { retries } from "./retries/retries.ts";
 import { sslRedirect } from "./ssl-redirect/ssl-redirect.ts";
 import { timeouts } from "./timeouts/timeouts.ts";
 import { upstreamHash } from "./upstream-hash/upstream-hash.ts";
@@ -16,6 +17,7 @@ export const features: readonly AnyFeature[] = [
   hsts,
   sslRedirect,
   timeouts,
+  retries,
   bodySize,
   canary,
   loadBalance,

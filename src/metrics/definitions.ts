@@ -97,8 +97,14 @@ export const metricDefinitions = {
   retries: {
     name: "fairway_upstream_retries_total",
     type: "counter",
-    help: "Requests sent again, to the same or another endpoint, by code of the error that caused it.",
+    help: "Requests sent again, to the same or another endpoint, by code of the error that caused it, or `http_` and the status of the response that was discarded.",
     labels: ["code"],
+  },
+  retriesOverBudget: {
+    name: "fairway_upstream_retries_over_budget_total",
+    type: "counter",
+    help: "Requests that were not sent again because retries already made up their share of the active requests.",
+    labels: [],
   },
   ejections: {
     name: "fairway_endpoint_ejections_total",

@@ -50,8 +50,10 @@ export class ProxyMetrics implements MetricSource {
   internalErrors = 0;
   /** Generated error responses by code of the error table. */
   readonly refused = new CodeCounters();
-  /** Retries by code of the error that caused them. */
+  /** Retries by code of the error that caused them, or `http_503` and the like. */
   readonly retries = new CodeCounters();
+  /** Requests that were not sent again because too many others were. */
+  retriesOverBudget = 0;
 
   get downstreamActive(): number {
     return this.http.active + this.https.active;
@@ -70,6 +72,7 @@ export class ProxyMetrics implements MetricSource {
     upstreamConnectFailures: () => single(this.upstreamConnectFailures),
     refusedRequests: () => this.refused.samples(metricDefinitions.refusedRequests.labels[0]),
     retries: () => this.retries.samples(metricDefinitions.retries.labels[0]),
+    retriesOverBudget: () => single(this.retriesOverBudget),
     ejections: () => single(this.ejections),
     internalErrors: () => single(this.internalErrors),
   };

@@ -5,6 +5,7 @@ import type { Clock } from "../util/clock.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { ProxyLimits } from "./limits.ts";
 import type { Live } from "./live.ts";
+import type { RetryBudget } from "./retry-budget.ts";
 import type { UpstreamPools } from "./upstream/pool.ts";
 
 export interface ProxyCore {
@@ -13,6 +14,7 @@ export interface ProxyCore {
   readonly limits: ProxyLimits;
   readonly metrics: ProxyMetrics;
   readonly pools: UpstreamPools;
+  readonly retryBudget: RetryBudget;
   /** Null until the first table: every request gets 503, since nothing is known yet. */
   live: Live | null;
   /** Client connections at a time, handshakes included. */

@@ -1,26 +1,17 @@
-// The one table of everything that can go wrong with an exchange: whose fault, what the client gets, whether another
-// endpoint may be tried, and the word for logs and metrics. Nobody else decides on a status for a failure.
+// The one table of everything that can go wrong with an exchange: whose fault, what the client gets, what kind of
+// failure it is to retries, and the word for logs and metrics. Nobody else decides on a status for a failure.
+import type { RetryCause } from "./filter.ts";
 
 /** Whose fault a failure is. */
 export const Origin = { Downstream: 0, Fairway: 1, Upstream: 2 } as const;
 export type Origin = (typeof Origin)[keyof typeof Origin];
 
-/** Whether the request may go to another endpoint. */
-export const Retry = {
-  Never: 0,
-  /** Nothing of the request can have been processed. */
-  Always: 1,
-  /** Only when the connection had carried an exchange before (the endpoint closed it while we wrote) and the method is
-   * idempotent (RFC 9110, 9.2.2). */
-  IfReused: 2,
-} as const;
-export type Retry = (typeof Retry)[keyof typeof Retry];
-
 export interface ErrorRow {
   readonly origin: Origin;
   /** Of the generated response; 0: the connection closes without one. */
   readonly status: number;
-  readonly retry: Retry;
+  /** What the route's retry settings call it; null: never tried again. */
+  readonly retry: RetryCause | null;
   /** For logs and metrics, snake case. */
   readonly flag: string;
   /** The downstream connection cannot carry another request: where the next one starts is unknown. */
@@ -30,18 +21,18 @@ export interface ErrorRow {
 const badRequest = (flag: string, status = 400): ErrorRow => ({
   origin: Origin.Downstream,
   status,
-  retry: Retry.Never,
+  retry: null,
   flag,
   closes: true,
 });
 const refused = (flag: string, status: number): ErrorRow => ({
   origin: Origin.Fairway,
   status,
-  retry: Retry.Never,
+  retry: null,
   flag,
   closes: false,
 });
-const upstream = (flag: string, status: number, retry: Retry): ErrorRow => ({
+const upstream = (flag: string, status: number, retry: RetryCause | null): ErrorRow => ({
   origin: Origin.Upstream,
   status,
   retry,
@@ -81,15 +72,15 @@ export const proxyErrors = {
   loopDetected: refused("loop_detected", 508),
   internalError: { ...refused("internal_error", 500), closes: true },
   // Endpoints.
-  upstreamConnectFailed: upstream("upstream_connect_failed", 502, Retry.Always),
-  upstreamConnectTimeout: upstream("upstream_connect_timeout", 504, Retry.Always),
-  upstreamReset: upstream("upstream_reset", 502, Retry.IfReused),
-  upstreamInvalid: upstream("upstream_invalid", 502, Retry.Never),
-  upstreamHeadTooLarge: upstream("upstream_head_too_large", 502, Retry.Never),
-  upstreamSendTimeout: upstream("upstream_send_timeout", 504, Retry.Never),
-  upstreamReadTimeout: upstream("upstream_read_timeout", 504, Retry.Never),
+  upstreamConnectFailed: upstream("upstream_connect_failed", 502, "error"),
+  upstreamConnectTimeout: upstream("upstream_connect_timeout", 504, "timeout"),
+  upstreamReset: upstream("upstream_reset", 502, "error"),
+  upstreamInvalid: upstream("upstream_invalid", 502, "invalid_header"),
+  upstreamHeadTooLarge: upstream("upstream_head_too_large", 502, "invalid_header"),
+  upstreamSendTimeout: upstream("upstream_send_timeout", 504, "timeout"),
+  upstreamReadTimeout: upstream("upstream_read_timeout", 504, "timeout"),
   /** After the head of the response: the client gets a message that visibly ends too early. */
-  upstreamTruncated: upstream("upstream_truncated", 0, Retry.Never),
+  upstreamTruncated: upstream("upstream_truncated", 0, null),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof proxyErrors;

@@ -5,9 +5,9 @@
 import { systemRandom } from "../util/random.ts";
 import { httpDate, nextRequestId, type ProxyCore } from "./core.ts";
 import type { Timed } from "./deadlines.ts";
-import { errorPage, Origin, proxyErrors, reasonPhrases, Retry, type ErrorCode } from "./errors.ts";
+import { errorPage, Origin, proxyErrors, reasonPhrases, type ErrorCode } from "./errors.ts";
 import { FieldId, FieldSection } from "./field-section.ts";
-import type { Answer, RequestView, RouteSettings } from "./filter.ts";
+import type { Answer, RequestView, RetryCause, RouteSettings } from "./filter.ts";
 import { interimLines, requestLines, responseLines, type RequestExtras } from "./forwarding.ts";
 import type { Live } from "./live.ts";
 import type {
@@ -41,8 +41,12 @@ const State = {
 } as const;
 type State = (typeof State)[keyof typeof State];
 
-/** Methods that may be sent again (RFC 9110, 9.2.2). */
-const idempotentMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
+/** Methods that may be sent again (RFC 9110, 9.2.2; WebDAV's: RFC 4918). A method we do not know may not. */
+const idempotentMethods: ReadonlySet<string> = new Set(
+  "GET HEAD OPTIONS TRACE PUT DELETE QUERY PROPFIND PROPPATCH MKCOL COPY MOVE UNLOCK REPORT SEARCH".split(
+    " ",
+  ),
+);
 const noRequest: RequestMessage = {
   method: "",
   target: "",
@@ -97,6 +101,9 @@ export class Exchange
   /** The key of a session that began with the attempt; empty: none did. */
   #sessionKey = "";
   #tries = 0;
+  /** Holds a place of the retry budget. */
+  #hasRetried = false;
+  #hasRelayedInterim = false;
   #startedAt = 0;
   #status = 0;
   #bytesIn = 0;
@@ -163,7 +170,7 @@ export class Exchange
       this.#upstreamIndex = decision.upstream;
       this.#alternative = decision.alternative;
       this.#prepareRequest(request);
-      this.#tryEndpoint(false);
+      this.#tryFirstEndpoint();
     }
   }
 
@@ -248,15 +255,17 @@ export class Exchange
   onUpstreamInterim(response: ResponseMessage): void {
     if (response.status === 100) this.#sendContinue();
     else if (this.#downstream.takesInterim) {
+      this.#hasRelayedInterim = true;
       this.#downstream.sendInterim(response.status, interimLines(response.fields, response.connectionNames));
     }
   }
 
   onUpstreamHead(response: ResponseMessage): void {
+    if (this.#attemptAtMs >= 0 && this.#isRequestComplete) this.#observeLatency();
+    if (response.status >= 400 && this.#retryStatus(response.status)) return;
     this.#state = State.Responding;
     this.#status = response.status;
     this.#stopWaitingToContinue();
-    if (this.#attemptAtMs >= 0 && this.#isRequestComplete) this.#observeLatency();
     // A response that overtakes its request leaves no certain place where the next request starts.
     if (!this.#isRequestComplete) this.#downstream.closeAfterResponse();
     const lines = this.#responseLines(response);
@@ -332,13 +341,7 @@ export class Exchange
       this.#core.metrics.refused.add(seen);
       this.#downstream.abort(seen);
       this.#finish();
-    } else if (this.#mayRetry(code, failed)) {
-      this.#core.metrics.retries.add(code);
-      // A stale connection says nothing about its endpoint, which may be the only one.
-      const isStale = failed?.isReused === true;
-      if (isStale) this.#tried.pop();
-      this.#tryEndpoint(isStale);
-    } else {
+    } else if (!this.#retryFailure(code, failed)) {
       this.#refuse(code);
     }
   }
@@ -367,6 +370,9 @@ export class Exchange
     this.#attemptAtMs = -1;
     this.#sessionKey = "";
     this.#tries = 0;
+    this.#hasRetried = false;
+    this.#hasRelayedInterim = false;
+    this.#core.retryBudget.begin();
     this.#startedAt = this.#core.clock.nowMs();
     this.#status = 0;
     this.#bytesIn = 0;
@@ -420,13 +426,18 @@ export class Exchange
     this.upgrade = mayUpgrade ? acceptableUpgrade(request.fields.get("upgrade") ?? "") : "";
   }
 
-  #tryEndpoint(mustBeNew: boolean): void {
-    const balancer = this.#live?.upstream(this.#upstreamIndex)?.balancer;
-    const endpoint = balancer?.pick(this.#tried, this) ?? null;
-    if (balancer === undefined || endpoint === null) {
-      this.#refuse("noEndpoints");
-      return;
-    }
+  #tryFirstEndpoint(): void {
+    const endpoint = this.#pick();
+    if (endpoint === null) this.#refuse("noEndpoints");
+    else this.#tryEndpoint(endpoint, false);
+  }
+
+  #pick(): EndpointHealth | null {
+    return this.#live?.upstream(this.#upstreamIndex)?.balancer.pick(this.#tried, this) ?? null;
+  }
+
+  /** `endpoint`: of the last pick. */
+  #tryEndpoint(endpoint: EndpointHealth, mustBeNew: boolean): void {
     if (this.#core.isOwnListener(endpoint.address, endpoint.port)) {
       this.#refuse("loopDetected");
       return;
@@ -434,8 +445,9 @@ export class Exchange
     this.#tried.push(endpoint);
     this.#tries += 1;
     this.#state = State.Connecting;
-    this.#sessionKey = balancer.sessionKey;
-    this.#attemptAtMs = balancer.measuresLatency ? this.#core.clock.nowMs() : -1;
+    const balancer = this.#live?.upstream(this.#upstreamIndex)?.balancer;
+    this.#sessionKey = balancer?.sessionKey ?? "";
+    this.#attemptAtMs = balancer?.measuresLatency === true ? this.#core.clock.nowMs() : -1;
     this.#attempt = endpoint;
     endpoint.started();
     const connection = this.#core.pools.get(endpoint).connect(this, this.#settings, mustBeNew);
@@ -448,19 +460,65 @@ export class Exchange
     return this.#state === State.Connecting;
   }
 
-  /** The only place that decides on a retry. Never once content has been taken from the client. */
-  #mayRetry(code: ErrorCode, failed: Upstream | null): boolean {
-    if (this.#tries >= this.#core.limits.triesMax || this.#bytesIn > 0) return false;
-    switch (proxyErrors[code].retry) {
-      case Retry.Never:
-        return false;
-      case Retry.Always:
-        return true;
-      case Retry.IfReused:
-        return (
-          failed !== null && failed.isReused && !failed.hasReceived && idempotentMethods.has(this.method)
-        );
+  /** Moves on to another endpoint after a failure, if it may. */
+  #retryFailure(code: ErrorCode, failed: Upstream | null): boolean {
+    const { retry } = proxyErrors[code];
+    const isStale = retry === "error" && failed !== null && failed.isReused && !failed.hasReceived;
+    const cause = isStale ? "stale" : retry;
+    const wasSent = this.#state === State.Requesting;
+    if (cause === null || !this.#mayRetry(cause, wasSent)) return false;
+    if (isStale) {
+      // It says nothing about its endpoint, which may be the only one.
+      this.#tried.pop();
+      this.#tries -= 1;
     }
+    const endpoint = this.#pickForRetry(wasSent && !isStale);
+    if (endpoint === null) return false;
+    this.#core.metrics.retries.add(code);
+    this.#tryEndpoint(endpoint, isStale);
+    return true;
+  }
+
+  /** Moves on to another endpoint in place of a response, if it may. */
+  #retryStatus(status: number): boolean {
+    if (!this.#mayRetry(status, true)) return false;
+    const endpoint = this.#pickForRetry(true);
+    if (endpoint === null) return false;
+    this.#core.metrics.retries.add(`http_${status}`);
+    const upstream = this.#upstream;
+    this.#upstream = null;
+    this.#endAttempt();
+    upstream?.discard();
+    this.#tryEndpoint(endpoint, false);
+    return true;
+  }
+
+  /** The only place that decides on a retry. Never once something of a response has gone to the client. */
+  #mayRetry(cause: RetryCause | number, wasSent: boolean): boolean {
+    const { causes, statuses, isNonIdempotentIncluded, triesMax, timeoutMs } = this.#settings.retries;
+    const isListed = typeof cause === "number" ? statuses.includes(cause) : causes.includes(cause);
+    if (!isListed || this.#hasRelayedInterim) return false;
+    // Content that was taken from the client is gone.
+    if (this.#bytesIn > 0) return false;
+    if (wasSent && !isNonIdempotentIncluded && !idempotentMethods.has(this.method)) return false;
+    // nginx does not count a stale connection as a try either.
+    if (triesMax > 0 && this.#tries >= triesMax && cause !== "stale") return false;
+    return timeoutMs === 0 || this.#core.clock.nowMs() - this.#startedAt < timeoutMs;
+  }
+
+  /**
+   * `mayRepeat`: an endpoint may have processed the request. Then it is not asked again, and the retry needs a place in
+   * the budget; what never reached an endpoint costs none.
+   */
+  #pickForRetry(mayRepeat: boolean): EndpointHealth | null {
+    const mustBeAnother = mayRepeat || this.#settings.retries.triesMax === 0;
+    const endpoint = this.#pick();
+    if (endpoint === null || (mustBeAnother && this.#tried.includes(endpoint))) return null;
+    if (!mayRepeat || this.#hasRetried) return endpoint;
+    this.#hasRetried = this.#core.retryBudget.take();
+    if (this.#hasRetried) return endpoint;
+    this.#core.metrics.retriesOverBudget += 1;
+    return null;
   }
 
   /** The only place that answers for a failure. */
@@ -512,6 +570,7 @@ export class Exchange
     this.#live = null;
     this.#route = null;
     this.#upstream = null;
+    this.#core.retryBudget.end(this.#hasRetried);
   }
 
   /** After both halves the exchange is over; what is still to be written leaves with the ends of the connections. */

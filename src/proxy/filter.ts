@@ -97,6 +97,28 @@ export interface RouteSettings {
   contentMaxBytes: number;
   /** The cookie that tells a client which endpoint has its session. Default null: it is told nothing. */
   sessionCookie: SessionCookie | null;
+  /** When a request goes to another endpoint. */
+  retries: RetrySettings;
+}
+
+/**
+ * Why a request may be tried again. `stale`: a connection that had carried an exchange before ended without a byte of
+ * response, as happens when the endpoint closes it while we write. `error`: no connection, or one that ended before the
+ * head of the response. `timeout`: connecting, sending or waiting for the head. `invalid_header`: what came is no head.
+ */
+export type RetryCause = "stale" | "error" | "timeout" | "invalid_header";
+
+export interface RetrySettings {
+  /** Default: `stale`, `error`, `timeout`. */
+  readonly causes: readonly RetryCause[];
+  /** Responses that are discarded while there is another endpoint to ask. Default: none. */
+  readonly statuses: readonly number[];
+  /** Also for methods that are not idempotent, once the request was sent. Default: false. */
+  readonly isNonIdempotentIncluded: boolean;
+  /** Tries of one request, the first included. Default 3; 0: each endpoint once. */
+  readonly triesMax: number;
+  /** Time from the first try in which others may start. Default 0: any. */
+  readonly timeoutMs: number;
 }
 
 /** Attributes of a session cookie (RFC 6265, 4.1). Name and value come from the upstream. */

@@ -32,8 +32,10 @@ export interface ProxyLimits {
   /** After an error response: how long and how much of what the client still sends is read and thrown away. */
   readonly lingerTimeoutMs: number;
   readonly lingerMaxBytes: number;
-  /** Tries of one request, the first included. */
-  readonly triesMax: number;
+  /** Retries of requests that an endpoint may have processed, at a time, as a share of the active requests. */
+  readonly retriesActiveShareMax: number;
+  /** So many are allowed however few requests are active. */
+  readonly retriesActiveMin: number;
   /** Time that `Expect: 100-continue` waits for the endpoint before Fairway asks for the content itself. */
   readonly continueTimeoutMs: number;
   /** Interim responses (1xx) before the final one. More answer 502. */
@@ -62,7 +64,8 @@ export const defaultLimits: ProxyLimits = {
   handshakeTimeoutMs: 10_000,
   lingerTimeoutMs: 2_000,
   lingerMaxBytes: 64 * 1024,
-  triesMax: 3,
+  retriesActiveShareMax: 0.2,
+  retriesActiveMin: 3,
   continueTimeoutMs: 1_000,
   interimResponsesMax: 10,
   idleUpstreamMax: 320,

@@ -108,6 +108,11 @@ export interface Upstream {
    * another exchange.
    */
   release(isRequestComplete: boolean): void;
+  /**
+   * Done with it once the head of a response has come and nobody wants the rest. Read to its end if that is near, the
+   * connection can carry another exchange.
+   */
+  discard(): void;
   destroy(): void;
 }
 

@@ -12,6 +12,7 @@ import { Live, routeLabels } from "./live.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
 import { connectionsForDescriptors, isOwnAddress, openFilesLimit } from "./machine.ts";
 import { compile, withEndpoints } from "./routing/table.ts";
+import { RetryBudget } from "./retry-budget.ts";
 import type { TlsContexts } from "./tls-contexts.ts";
 import { HealthRegistry } from "./upstream/health.ts";
 import { UpstreamPools } from "./upstream/pool.ts";
@@ -46,6 +47,7 @@ export class Proxy {
   readonly health: HealthRegistry;
   readonly pools: UpstreamPools;
   readonly upstreams: UpstreamRegistry;
+  readonly retryBudget: RetryBudget;
   readonly #options: ProxyOptions;
   readonly #core: ProxyCore;
   readonly #listeners: Listener[] = [];
@@ -61,6 +63,7 @@ export class Proxy {
     this.#options = options;
     this.health = new HealthRegistry(clock);
     this.pools = new UpstreamPools({ clock, deadlines, limits, metrics, onBug });
+    this.retryBudget = new RetryBudget(limits);
     const resolver = { clock, allowsLoopback: options.allowsLoopback };
     this.upstreams = new UpstreamRegistry(
       this.health,
@@ -74,6 +77,7 @@ export class Proxy {
       limits,
       metrics,
       pools: this.pools,
+      retryBudget: this.retryBudget,
       connectionsMax: Math.min(limits.connectionsMax, connectionsForDescriptors(openFilesLimit())),
       isOwnListener: (address, port) => this.#ownPorts.has(port) && isOwnAddress(address),
       live: null,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { bodySize } from "../../src/features/body-size/body-size.ts";
+import { retries } from "../../src/features/retries/retries.ts";
 import { timeouts } from "../../src/features/timeouts/timeouts.ts";
 import { defaultRouteSettings } from "../../src/proxy/routing/table.ts";
 import { compiledRoute, parseFeature, snapshotWith, type Values } from "./feature-harness.ts";
@@ -62,6 +63,6 @@ describe("body-size", () => {
 });
 
 test("the defaults of the features are those of the compiler", () => {
-  const features = [timeouts, bodySize].flatMap((feature) => parseFeature(feature, {}).features);
+  const features = [timeouts, retries, bodySize].flatMap((feature) => parseFeature(feature, {}).features);
   expect(compiledRoute(snapshotWith({ features })).settings).toEqual(defaultRouteSettings);
 });

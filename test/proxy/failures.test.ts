@@ -2,6 +2,7 @@ import { Worker } from "node:worker_threads";
 import net from "node:net";
 import { once } from "node:events";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { defaultRouteSettings } from "../../src/proxy/routing/table.ts";
 import { RequestMetrics } from "../../src/metrics/request-metrics.ts";
 import {
   irTo,
@@ -74,7 +75,8 @@ describe("an endpoint that cannot be reached", () => {
 
   test("times out, and after the last try is answered for with 504", async () => {
     const port = await stuckPort();
-    const proxy = await startProxy({ ir: irTo([port]), limits: { triesMax: 2 } });
+    const retries = { ...defaultRouteSettings.retries, triesMax: 2 };
+    const proxy = await startProxy({ ir: irTo([port], settingsFeature({ retries })) });
     const client = await proxy.client();
     client.write(get);
     await proxy.until("the first try", () => proxy.metrics.upstreamOpened === 1);

@@ -221,6 +221,7 @@ export class Harness {
     expect(this.gauges).toEqual({ http: 0, https: 0, upstreamActive: 0, upstreamIdle: 0, pooled: 0 });
     expect(this.proxy.connections).toBe(0);
     expect([...this.#endpoints].filter(({ active }) => active !== 0).map(({ key }) => key)).toEqual([]);
+    expect([this.proxy.retryBudget.requests, this.proxy.retryBudget.retries]).toEqual([0, 0]);
     expect(dropped.map(({ name, error }) => `${name} was dropped ${error}`)).toEqual([]);
     if (this.#options.expectsBugs !== true) expect(this.bugs).toEqual([]);
   }

@@ -39,6 +39,8 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
   #isResponseComplete = false;
   /** The client is slow, so the endpoint may be silent for as long. */
   #isPaused = false;
+  /** Nobody wants the rest of the response; so much of it is read nevertheless. -1: somebody does. */
+  #discardMaxBytes = -1;
   #keepAliveMs = Infinity;
 
   /** Starts to connect; `events` learns how it went. */
@@ -170,6 +172,19 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
     this.#pool.putIdle(this);
   }
 
+  discard(): void {
+    this.#events = null;
+    const { limits, clock } = this.#pool.services;
+    const { hasContent, contentLength } = this.#parser;
+    if (!this.#isRequestSent || (hasContent && contentLength > limits.lingerMaxBytes)) {
+      this.#close();
+      return;
+    }
+    this.#discardMaxBytes = limits.lingerMaxBytes;
+    this.#waiting = Waiting.Response;
+    this.deadlineAt = clock.nowMs() + limits.lingerTimeoutMs;
+  }
+
   destroy(): void {
     this.#events = null;
     this.#close();
@@ -233,11 +248,9 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
       if (step === Step.More) return;
       pos = this.#parser.position;
       if (step === Step.Content) {
-        this.#events?.onUpstreamContent(
-          buffer,
-          this.#parser.content.contentStart,
-          this.#parser.content.contentEnd,
-        );
+        const { contentStart, contentEnd } = this.#parser.content;
+        if (this.#discardMaxBytes >= 0) this.#onDiscarded(contentEnd - contentStart);
+        else this.#events?.onUpstreamContent(buffer, contentStart, contentEnd);
       } else if (step === Step.Head) {
         this.#onHead(buffer, pos, end);
       } else {
@@ -278,9 +291,19 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
     this.#events?.onUpstreamHead(parser);
   }
 
+  #onDiscarded(bytes: number): void {
+    if (bytes > this.#discardMaxBytes) this.#close();
+    else this.#discardMaxBytes -= bytes;
+  }
+
   #onResponseEnd(hasMoreBytes: boolean): void {
     this.#isResponseComplete = !hasMoreBytes;
     this.deadlineAt = Infinity;
+    if (this.#discardMaxBytes >= 0) {
+      this.#discardMaxBytes = -1;
+      this.release(true);
+      return;
+    }
     this.#events?.onUpstreamEnd(this.#parser.content.trailers);
   }
 
@@ -341,6 +364,7 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
    * The endpoint has its time to answer once it has the whole request; before that the client's time to send it counts.
    */
   #waitForResponse(): void {
+    if (this.#discardMaxBytes >= 0) return;
     const isItsTurn = this.#isRequestSent || !this.#parser.isInHead;
     this.#waiting = Waiting.Response;
     this.deadlineAt =

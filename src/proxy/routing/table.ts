@@ -39,6 +39,13 @@ export const defaultRouteSettings: Readonly<RouteSettings> = {
   sendTimeoutMs: 60_000,
   readTimeoutMs: 60_000,
   contentMaxBytes: 1_048_576,
+  retries: {
+    causes: ["stale", "error", "timeout"],
+    statuses: [],
+    isNonIdempotentIncluded: false,
+    triesMax: 3,
+    timeoutMs: 0,
+  },
   sessionCookie: null,
 };
 
