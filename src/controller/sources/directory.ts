@@ -271,7 +271,7 @@ export class DirectorySource implements Source {
         const winner = winners.get(entry.key);
         if (winner === undefined) winners.set(entry.key, { entry, state });
         else {
-          const text = state.duplicate(entry, `${winner.state.path}, line ${winner.entry.line}`);
+          const text = state.duplicate(entry, `${winner.state.path}, ${winner.entry.place}`);
           duplicates.set(state, [...(duplicates.get(state) ?? []), text]);
         }
       }

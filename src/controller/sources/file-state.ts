@@ -19,7 +19,8 @@ export interface FileEntry {
   readonly key: string;
   readonly object: KubeObject;
   readonly findings: readonly Finding[];
-  readonly line: number;
+  /** In the file: `line 3`. */
+  readonly place: string;
   /** Its document. */
   readonly text: string;
 }
@@ -60,32 +61,30 @@ export class FileState {
     const served: Entries = new Map([...this.held, ...this.entries]);
     this.#pending = null;
     this.held = new Map();
-    if (manifest.problem !== null && served.size > 0) {
+    if (manifest.problems.length > 0 && served.size > 0) {
       this.entries = served;
-      this.diagnostics = [this.#invalid(manifest.problem, "the last good version of the file keeps serving")];
+      const consequence = "the last good version of the file keeps serving";
+      this.diagnostics = manifest.problems.map((problem) => this.#invalid(problem, consequence));
       return true;
     }
     this.#cache = manifest.cache;
     this.#take(manifest, served, text ?? "");
-    if (manifest.problem !== null) {
-      const consequence =
-        manifest.entries.length > 0
-          ? "the document is left out, the others are served"
-          : "the file is ignored";
-      this.diagnostics = [this.#invalid(manifest.problem, consequence), ...this.diagnostics];
-    }
+    const consequence =
+      manifest.entries.length > 0 ? "the document is left out, the others are served" : "the file is ignored";
+    const invalid = manifest.problems.map((problem) => this.#invalid(problem, consequence));
+    this.diagnostics = [...invalid, ...this.diagnostics];
     return true;
   }
 
   #invalid({ line, message }: ManifestProblem, consequence: string): Diagnostic {
-    return this.#report("error", "InvalidManifest", line, `${message}; ${consequence}`);
+    return this.#report("error", "InvalidManifest", `line ${line}`, `${message}; ${consequence}`);
   }
 
   /** The file could not be read: what it contributed stays. */
   fail(message: string): void {
     this.#text = undefined;
     const consequence = this.entries.size > 0 ? "its last good version keeps serving" : "the file is ignored";
-    this.diagnostics = [this.#report("error", "UnreadableManifest", 0, `${message}; ${consequence}`)];
+    this.diagnostics = [this.#report("error", "UnreadableManifest", "", `${message}; ${consequence}`)];
   }
 
   /** The file has not changed for long enough: what is missing is meant to be missing. */
@@ -101,7 +100,7 @@ export class FileState {
     const object = refOf(entry.object);
     const name = object.namespace === "" ? object.name : `${object.namespace}/${object.name}`;
     const message = `${object.kind} ${name} is already defined in ${winner}; this one is ignored`;
-    return this.#report("warning", "DuplicateObject", entry.line, message);
+    return this.#report("warning", "DuplicateObject", entry.place, message);
   }
 
   #take(manifest: Manifest, served: Entries, text: string): void {
@@ -115,9 +114,9 @@ export class FileState {
       }
       const key = refKey(refOf(object));
       const winner = fresh.get(key);
-      const next: FileEntry = { key, object, findings, line: entry.line, text: entry.text };
+      const next: FileEntry = { key, object, findings, place: entry.place, text: entry.text };
       if (winner === undefined) fresh.set(key, next);
-      else diagnostics.push(this.duplicate(next, `${this.path}, line ${winner.line}`));
+      else diagnostics.push(this.duplicate(next, `${this.path}, ${winner.place}`));
     }
     const lost = new Map([...served].filter(([key]) => !fresh.has(key)));
     const cut = this.path.endsWith(".json") ? new Set<string>() : cutEntries(manifest, fresh, served, text);
@@ -136,13 +135,13 @@ export class FileState {
   #place(finding: Finding, entry: ManifestEntry): Diagnostic {
     const diagnostic = findingDiagnostic(finding);
     if (finding.object.kind !== "Object")
-      return { ...diagnostic, message: `${diagnostic.message} (${this.path}, line ${entry.line})` };
-    return this.#report(finding.severity, finding.reason, entry.line, diagnostic.message);
+      return { ...diagnostic, message: `${diagnostic.message} (${this.path}, ${entry.place})` };
+    return this.#report(finding.severity, finding.reason, entry.place, diagnostic.message);
   }
 
-  #report(severity: Diagnostic["severity"], reason: string, line: number, message: string): Diagnostic {
+  #report(severity: Diagnostic["severity"], reason: string, field: string, message: string): Diagnostic {
     const object = { kind: "File", namespace: "", name: this.path };
-    return { severity, reason, message, object, field: line === 0 ? "" : `line ${line}` };
+    return { severity, reason, message, object, field };
   }
 }
 

@@ -1,13 +1,13 @@
-// The text of a manifest file to objects: YAML or JSON, several documents, lists taken apart. Documents
-// that do not parse are left out and told of; documents that have not changed since the last parse keep their objects.
+// The text of a manifest file to objects: YAML or JSON, several documents, lists taken apart. Documents that do not
+// parse are left out and told of; documents that have not changed since the last parse keep their objects.
 import { LineCounter, parseAllDocuments, parseDocument, type Document } from "yaml";
 import { decodeObject, type Decoded } from "../decode/decode.ts";
 import { isFields } from "../decode/reader.ts";
 
 export interface ManifestEntry {
   readonly decoded: Decoded;
-  /** Where its document begins, from 1. */
-  readonly line: number;
+  /** `line 3`, where its document begins; of a List also `items[2]`, in JSON that alone. */
+  readonly place: string;
   /** Its document. Entries of one List share it. */
   readonly text: string;
 }
@@ -19,8 +19,8 @@ export interface ManifestProblem {
 
 export interface Manifest {
   readonly entries: readonly ManifestEntry[];
-  /** The first document that does not parse; the entries are those of all others. */
-  readonly problem: ManifestProblem | null;
+  /** Of each document that does not parse; the entries are those of all others. */
+  readonly problems: readonly ManifestProblem[];
   readonly cache: ManifestCache;
 }
 
@@ -30,6 +30,8 @@ export type ManifestCache = ReadonlyMap<string, readonly Placed[] | ManifestProb
 interface Placed {
   readonly decoded: Decoded;
   readonly line: number;
+  /** `items[2]`; empty when it is no item of a List. */
+  readonly item: string;
 }
 
 /** Lists inside lists are taken apart this deep. */
@@ -38,19 +40,22 @@ const listDepthMax = 2;
 export function parseManifest(text: string, isJson: boolean, known: ManifestCache = new Map()): Manifest {
   const cache = new Map<string, readonly Placed[] | ManifestProblem>();
   const entries: ManifestEntry[] = [];
-  let problem: ManifestProblem | null = null;
+  const problems: ManifestProblem[] = [];
   for (const chunk of isJson ? [{ text, line: 1 }] : splitDocuments(text)) {
     const result = known.get(chunk.text) ?? (isJson ? parseJson(chunk.text) : parseYaml(chunk.text));
     cache.set(chunk.text, result);
     if ("message" in result) {
-      problem ??= { ...result, line: chunk.line + result.line };
+      problems.push({ ...result, line: chunk.line + result.line });
       continue;
     }
-    for (const placed of result) {
-      entries.push({ decoded: placed.decoded, line: chunk.line + placed.line, text: chunk.text });
+    for (const { decoded, line, item } of result) {
+      const places = [`line ${chunk.line + line}`, item].filter((each) => each !== "");
+      // Positions inside JSON are not known.
+      const place = isJson && item !== "" ? item : places.join(", ");
+      entries.push({ decoded, place, text: chunk.text });
     }
   }
-  return { entries, problem, cache };
+  return { entries, problems, cache };
 }
 
 /** `---` at the start of a line begins a document wherever it stands (YAML 1.2, 9.1.2). */
@@ -120,15 +125,16 @@ function parseJson(text: string): readonly Placed[] | ManifestProblem {
 }
 
 /** The items of `List` and of lists of a kind, whose items may leave out what the list's kind says. */
-function flatten(value: unknown, line: number, depth: number): readonly Placed[] {
+function flatten(value: unknown, line: number, depth: number, item = ""): readonly Placed[] {
   const isList = isFields(value) && typeof value["kind"] === "string" && value["kind"].endsWith("List");
-  if (!isList || depth === 0) return [{ decoded: decodeObject(value), line }];
+  if (!isList || depth === 0) return [{ decoded: decodeObject(value), line, item }];
   const { kind, apiVersion, items } = value;
   if (items === null || items === undefined) return [];
-  if (!Array.isArray(items)) return [{ decoded: decodeObject(value), line }];
+  if (!Array.isArray(items)) return [{ decoded: decodeObject(value), line, item }];
   const implied = kind === "List" ? {} : { apiVersion, kind: String(kind).slice(0, -"List".length) };
-  return items.flatMap((item: unknown) =>
-    flatten(isFields(item) ? { ...implied, ...item } : item, line, depth - 1),
+  const path = item === "" ? "" : `${item}.`;
+  return items.flatMap((each: unknown, index) =>
+    flatten(isFields(each) ? { ...implied, ...each } : each, line, depth - 1, `${path}items[${index}]`),
   );
 }
 

@@ -118,6 +118,12 @@ describe("what does not parse is named with its line", () => {
     expect(JSON.stringify(file.diagnostics)).not.toContain("secret text");
   });
 
+  test("every document of a new file that does not, beside those that do", () => {
+    const file = fileWith(`${service("a")}---\nb: [\n---\n${service("c")}---\nd: 1\nd: 2\n`);
+    expect(summary(file).served).toEqual(["a:80", "c:80"]);
+    expect(file.diagnostics.map((each) => each.field)).toEqual(["line 10", "line 20"]);
+  });
+
   test("aliases that grow without bound", () => {
     const lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"];
     for (let i = 1; i < 9; i += 1) {
@@ -133,6 +139,21 @@ describe("what does not parse is named with its line", () => {
       1,
     );
   });
+});
+
+test.each([
+  ["a.json", "items[1]", "items[3].items[0]"],
+  ["a.yaml", "line 1, items[1]", "line 1, items[3].items[0]"],
+])("what is wrong with an item of a List in %s is named with the item", (path, plain, nested) => {
+  const good = { apiVersion: "v1", kind: "Service", metadata: { name: "a" } };
+  const nothing = { apiVersion: "v1", kind: "Service" };
+  const items = [good, nothing, good, { apiVersion: "v1", kind: "List", items: [{}] }];
+  const file = fileWith(JSON.stringify({ apiVersion: "v1", kind: "List", items }), path);
+  expect(file.diagnostics).toMatchObject([
+    { reason: "MissingField", message: expect.stringContaining(`(${path}, ${plain})`) },
+    { reason: "DuplicateObject" },
+    { reason: "NotAnObject", field: nested },
+  ]);
 });
 
 test("one object twice in a file: the first wins", () => {
