@@ -100,7 +100,8 @@ export class Controller {
         publishEndpoints: (changed) => this.#proxy.publishEndpoints(changed),
       },
       clock: systemClock,
-      onRemoved: (ref) => log.info(`${formatRef(ref)} was removed`),
+      onRemoved: (ref, origin) =>
+        log.info(`${formatRef(ref)} was removed${origin === "" ? "" : ` (${origin})`}`),
       onUpdate: (state) => this.#onUpdate(state),
       onFailure: (cause) => {
         metrics.reloads.failed();

@@ -35,8 +35,8 @@ export interface RebuildOptions {
   readonly clock: Clock;
   /** Called after each build and each change of diagnostics. */
   readonly onUpdate?: (state: RebuildState) => void;
-  /** Called when a source takes an object back, after the first build. A file cut short at the wrong place is seen here. */
-  readonly onRemoved?: (ref: ObjectRef) => void;
+  /** Called when no source has an object any more; `origin` says where it was. A file cut short is seen here. */
+  readonly onRemoved?: (ref: ObjectRef, origin: string) => void;
   /** Called when a build or the publisher threw: a bug. The last good table stays. */
   readonly onFailure?: (cause: unknown) => void;
 }
@@ -125,7 +125,7 @@ export class RebuildLoop {
         return;
       case "delete":
         this.#note(this.#store.delete(event.ref));
-        if (this.#isSynced) this.#options.onRemoved?.(event.ref);
+        if (this.#isSynced) this.#options.onRemoved?.(event.ref, event.origin);
         return;
       case "report":
         if (event.diagnostics.length === 0) this.#reports.delete(event.origin);

@@ -155,7 +155,9 @@ describe("a directory of manifests", () => {
     const lines = new Lines();
     await start(lines);
     copy.edit("ingresses.yaml", (text) => text.slice(text.indexOf("---\n")));
-    expect(await lines.next(/was removed/)).toMatch(/ info: Ingress demo\/[a-z-]+ was removed\n?$/);
+    expect(await lines.next(/was removed/)).toMatch(
+      / info: Ingress demo\/shop was removed \(ingresses\.yaml\)\n?$/,
+    );
   });
 
   test("reports what becomes wrong once, and when it is mended", async () => {

@@ -25,8 +25,8 @@ export class FakeSource implements Source {
     this.#listener({ kind: "upsert", object, findings });
   }
 
-  delete(ref: ObjectRef): void {
-    this.#listener({ kind: "delete", ref });
+  delete(ref: ObjectRef, origin = ""): void {
+    this.#listener({ kind: "delete", ref, origin });
   }
 
   report(origin: string, diagnostics: readonly Diagnostic[]): void {

@@ -57,7 +57,8 @@ export class DirectorySource implements Source {
   readonly #watchers = new Map<string, { readonly watcher: FSWatcher; readonly inode: string }>();
   /** Directories of the last scan that could not be watched. */
   readonly #unwatched: string[] = [];
-  readonly #emitted = new Map<string, FileEntry>();
+  /** By object, with the path of its file. */
+  readonly #emitted = new Map<string, { readonly entry: FileEntry; readonly path: string }>();
   readonly #reported = new Map<string, string>();
   /** By path relative to the root. */
   readonly #dirty = new Map<string, Dirty>();
@@ -287,16 +288,17 @@ export class DirectorySource implements Source {
     for (const [path, file] of this.#files) if (file.state.isEmpty) this.#forget(path);
   }
 
-  #emitObjects(winners: ReadonlyMap<string, { readonly entry: FileEntry }>): void {
-    for (const [key, { entry }] of winners) {
-      if (isSame(this.#emitted.get(key), entry)) continue;
-      this.#emitted.set(key, entry);
+  #emitObjects(winners: ReadonlyMap<string, { readonly entry: FileEntry; readonly state: FileState }>): void {
+    for (const [key, { entry, state }] of winners) {
+      const before = this.#emitted.get(key)?.entry;
+      this.#emitted.set(key, { entry, path: state.path });
+      if (isSame(before, entry)) continue;
       this.#emit({ kind: "upsert", object: entry.object, findings: entry.findings });
     }
-    for (const [key, entry] of this.#emitted) {
+    for (const [key, { entry, path }] of this.#emitted) {
       if (winners.has(key)) continue;
       this.#emitted.delete(key);
-      this.#emit({ kind: "delete", ref: refOf(entry.object) });
+      this.#emit({ kind: "delete", ref: refOf(entry.object), origin: path });
     }
   }
 

@@ -8,7 +8,8 @@ import type { KubeObject } from "../objects.ts";
 export type ObjectEvent =
   /** The object is new or has changed. `findings`: what decoding had to leave out of it. */
   | { readonly kind: "upsert"; readonly object: KubeObject; readonly findings: readonly Finding[] }
-  | { readonly kind: "delete"; readonly ref: ObjectRef }
+  /** `origin`: where it was, such as its file; empty when there is nothing to say. */
+  | { readonly kind: "delete"; readonly ref: ObjectRef; readonly origin: string }
   /** Once: everything that existed at the start has been emitted. */
   | { readonly kind: "synced" }
   /** Replaces what the source said before about `origin`: a file, or another thing that is no object. */
