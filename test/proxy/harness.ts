@@ -9,11 +9,12 @@ import { makeCertificate, type CertificatePair } from "../../certs/make.ts";
 import type { FeatureIr, RouteIr, RoutingIr } from "../../src/ir/routing.ts";
 import { ProxyMetrics } from "../../src/metrics/proxy-metrics.ts";
 import { RequestMetrics } from "../../src/metrics/request-metrics.ts";
-import type {
-  FeatureRuntime,
-  FeatureRuntimes,
-  ResponseField,
-  RouteSettings,
+import {
+  Verdict,
+  type FeatureRuntime,
+  type FeatureRuntimes,
+  type ResponseField,
+  type RouteSettings,
 } from "../../src/proxy/filter.ts";
 import { defaultLimits, type ProxyLimits } from "../../src/proxy/limits.ts";
 import { Proxy } from "../../src/proxy/proxy.ts";
@@ -48,6 +49,21 @@ let selfSigned: Promise<CertificatePair> | null = null;
 /** Features of tests: settings of the core, and fields of every response. */
 const runtimes: ReadonlyMap<string, FeatureRuntime<unknown>> = new Map<string, FeatureRuntime<unknown>>([
   ["settings", { apply: (settings, config) => void Object.assign(settings, config) }],
+  ["upstream-settings", { applyUpstream: (settings, config) => void Object.assign(settings, config) }],
+  [
+    "by-header",
+    {
+      createSelector: () => ({
+        rules: [
+          {
+            description: "header x-canary",
+            judge: (request) => (request.field("x-canary") === "always" ? Verdict.Take : Verdict.Next),
+          },
+        ],
+        share: 0,
+      }),
+    },
+  ],
   [
     "throws",
     {
@@ -81,7 +97,7 @@ export class Harness {
   readonly #clients: Peer[] = [];
   readonly #tls: TlsContexts;
   /** Every endpoint that ever had an attempt, so that one that is gone is counted too. */
-  readonly #endpoints = new Set<EndpointHealth>();
+  readonly endpoints = new Set<EndpointHealth>();
 
   constructor(options: HarnessOptions, pair: CertificatePair) {
     this.#options = options;
@@ -115,7 +131,7 @@ export class Harness {
     const acquire = health.acquire.bind(health);
     health.acquire = (endpoint) => {
       const acquired = acquire(endpoint);
-      this.#endpoints.add(acquired);
+      this.endpoints.add(acquired);
       return acquired;
     };
   }
@@ -220,7 +236,7 @@ export class Harness {
     for (const client of this.#clients) await client.closed();
     expect(this.gauges).toEqual({ http: 0, https: 0, upstreamActive: 0, upstreamIdle: 0, pooled: 0 });
     expect(this.proxy.connections).toBe(0);
-    expect([...this.#endpoints].filter(({ active }) => active !== 0).map(({ key }) => key)).toEqual([]);
+    expect([...this.endpoints].filter(({ active }) => active !== 0).map(({ key }) => key)).toEqual([]);
     expect([this.proxy.retryBudget.requests, this.proxy.retryBudget.retries]).toEqual([0, 0]);
     expect(dropped.map(({ name, error }) => `${name} was dropped ${error}`)).toEqual([]);
     if (this.#options.expectsBugs !== true) expect(this.bugs).toEqual([]);
