@@ -27,8 +27,12 @@ const drainMs = 2_000;
 export async function runDemo(values: FlagValues<typeof demoFlags>): Promise<void> {
   const log = standardErrorLog({ level: values.logLevel, format: values.logFormat });
   const signal = terminationSignal();
-  const manifests = values.manifests.length === 0 ? [demoDirectory] : values.manifests;
-  const translate = fromFiles({ ...defaultValues(translateFlags), allowLoopbackUpstreams: true });
+  const given = values.manifests.length === 0 ? [demoDirectory] : values.manifests;
+  // So that what is printed runs from any directory.
+  const manifests = given.map((each) => path.resolve(each));
+  const { healthCheckPath } = values;
+  const flags = { ...defaultValues(translateFlags), allowLoopbackUpstreams: true };
+  const translate = { ...fromFiles(flags), healthCheckPath };
   const backends = await startBackends();
   try {
     const controller = await serve({ ...values, manifests, translate, log });

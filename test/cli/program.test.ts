@@ -95,6 +95,7 @@ describe("a command line that is wrong ends with 1 and one line", () => {
     [["translate", "/nowhere/at/all"], '"/nowhere/at/all"'],
     [["translate"], "missing required argument 'directory'"],
     [["serve"], "unknown command 'serve'"],
+    [["contrller"], "unknown command 'contrller' (did you mean controller?)"],
   ])("%j", async (words, text) => {
     const { code, stdout, stderr } = await run(...words);
     expect(stderr).toMatch(/^fairway: .*\n$/);
@@ -163,8 +164,10 @@ describe("controller", () => {
 describe("demo", () => {
   test("names the port of a backend that is taken", async () => {
     const other = net.createServer().listen(demoBackends["api"], "127.0.0.1");
-    // Taken by us, or by another program already: both will do.
-    await Promise.race([once(other, "listening"), once(other, "error").catch(() => undefined)]);
+    // Taken by us, or by another program already, such as a demo: both will do.
+    await new Promise<void>((resolve) => {
+      other.once("listening", resolve).once("error", () => resolve());
+    });
     const { code, stderr } = await run("demo", ...anyPorts);
     other.close();
     expect(stderr).toMatch(
@@ -186,7 +189,7 @@ describe("demo", () => {
     const [, http, https] = await started.printed(/serving HTTP on port (\d+) and HTTPS on port (\d+)/);
     const ports = { http: Number(http), https: Number(https), admin: 0 };
     for (const { title, command } of trials(ports, copy.directory)) {
-      const { stdout } = await promisify(execFile)("sh", ["-c", command]);
+      const { stdout } = await promisify(execFile)("sh", ["-c", command], { cwd: "/" });
       const backend = /"backend": "(.*)"/.exec(stdout)?.[1];
       if (title.startsWith("backend")) expect(title.split(/[ ,:]+/), command).toContain(backend);
       else if (title.startsWith("308")) expect(stdout).toBe("308 https://shop.localhost/\n");

@@ -1,12 +1,15 @@
 // Runs the README's first command as a user would: starts the demo, runs every curl line it prints as it stands, checks
-// that each gives what its comment says, edits a manifest, and ends the demo with Ctrl-C. Run by .ci/run:
+// that each gives what its comment says, edits a manifest, and ends the demo by Ctrl-C and by a signal to npm alone.
+// Run by .ci/run:
 //   node test/readme/smoke.ts
 // Uses the demo's own ports (8080, 8443, 10254 and those of its backends), which must be free.
 import assert from "node:assert/strict";
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
+import net from "node:net";
 import { promisify } from "node:util";
+import { demoBackends } from "../../src/cli/demo.ts";
 
 const run = promisify(execFile);
 const startTimeoutMs = 30_000;
@@ -53,7 +56,8 @@ async function checkLines(printed: string): Promise<number> {
     const promise = (lines[index - 1] ?? "").replace(/^# /, "");
     const check = promises.find(([pattern]) => pattern.test(promise))?.[1];
     assert.ok(check !== undefined, `no check for the promise "${promise}"`);
-    const { stdout } = await run("bash", ["-c", line]);
+    // From wherever the user is.
+    const { stdout } = await run("bash", ["-c", line], { cwd: "/" });
     check(stdout);
     checked += 1;
     console.log(`ok: ${promise}`);
@@ -82,6 +86,14 @@ async function checkEdit(): Promise<void> {
   console.log("ok: an edit of the canary's weight is live");
 }
 
+function isTaken(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, "127.0.0.1");
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    socket.once("connect", () => socket.destroy());
+  });
+}
+
 /** `npm start` passes a signal on to the program, and leaves nothing behind. */
 async function checkNpmPassesOn(): Promise<void> {
   const { demo: child } = await startDemo("npm", ["start"]);
@@ -89,13 +101,11 @@ async function checkNpmPassesOn(): Promise<void> {
   child.kill("SIGTERM");
   await exited;
   const deadline = Date.now() + 5_000;
-  const answers = (): Promise<boolean> =>
-    fetch("http://127.0.0.1:10254/healthz").then(
-      () => true,
-      () => false,
-    );
-  while (await answers())
-    assert.ok(Date.now() < deadline, "npm start leaves the demo running when it is ended");
+  for (const port of [8080, 8443, 10254, ...Object.values(demoBackends)]) {
+    while (await isTaken(port)) {
+      assert.ok(Date.now() < deadline, `npm start leaves port ${port} taken when it is ended`);
+    }
+  }
   console.log("ok: npm start passes SIGTERM on");
 }
 
