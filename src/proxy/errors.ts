@@ -79,6 +79,7 @@ export const proxyErrors = {
   upstreamHeadTooLarge: upstream("upstream_head_too_large", 502, "invalid_header"),
   upstreamSendTimeout: upstream("upstream_send_timeout", 504, "timeout"),
   upstreamReadTimeout: upstream("upstream_read_timeout", 504, "timeout"),
+  requestTimeout: upstream("request_timeout", 504, null),
   /** After the head of the response: the client gets a message that visibly ends too early. */
   upstreamTruncated: upstream("upstream_truncated", 0, null),
 } as const satisfies Record<string, ErrorRow>;

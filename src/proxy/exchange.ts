@@ -80,7 +80,7 @@ export class Exchange
   contentLength = -1;
   takesTrailers = false;
   hasRequestId = false;
-  /** When to ask the client for content that it holds back (`Expect: 100-continue`). */
+  /** The earlier of the two times below. */
   deadlineAt = Infinity;
 
   readonly #core: ProxyCore;
@@ -112,6 +112,10 @@ export class Exchange
   #isRequestBlocked = false;
   #isResponseBlocked = false;
   #mayContinue = false;
+  /** When to ask the client for content that it holds back (`Expect: 100-continue`). */
+  #continueAt = Infinity;
+  /** When the head of the response must be there. */
+  #answerBy = Infinity;
   /** Directions of a tunnel that are open. */
   #tunnelHalves = 0;
 
@@ -169,6 +173,8 @@ export class Exchange
     } else {
       this.#upstreamIndex = decision.upstream;
       this.#alternative = decision.alternative;
+      const { requestTimeoutMs } = this.#settings;
+      if (requestTimeoutMs > 0) this.#watch(Infinity, this.#startedAt + requestTimeoutMs);
       this.#prepareRequest(request);
       this.#tryFirstEndpoint();
     }
@@ -246,8 +252,7 @@ export class Exchange
       return;
     }
     if (this.#mayContinue) {
-      this.deadlineAt = this.#core.clock.nowMs() + this.#core.limits.continueTimeoutMs;
-      this.#core.deadlines.add(this);
+      this.#watch(this.#core.clock.nowMs() + this.#core.limits.continueTimeoutMs, this.#answerBy);
     }
     this.#downstream.resumeContent();
   }
@@ -265,7 +270,7 @@ export class Exchange
     if (response.status >= 400 && this.#retryStatus(response.status)) return;
     this.#state = State.Responding;
     this.#status = response.status;
-    this.#stopWaitingToContinue();
+    this.#stopWaiting();
     // A response that overtakes its request leaves no certain place where the next request starts.
     if (!this.#isRequestComplete) this.#downstream.closeAfterResponse();
     const lines = this.#responseLines(response);
@@ -304,6 +309,7 @@ export class Exchange
       return;
     }
     this.#state = State.Tunnel;
+    this.#stopWaiting();
     this.#tunnelHalves = 2;
     this.#status = 101;
     const lines = this.#responseLines(response);
@@ -352,9 +358,10 @@ export class Exchange
     this.#downstream.onBug(error);
   }
 
-  /** The endpoint has not said whether it wants the content: ask for it ourselves. */
-  onDeadline(): void {
-    this.#sendContinue();
+  /** The response takes too long; or the endpoint has not said whether it wants the content: ask for it ourselves. */
+  onDeadline(nowMs: number): void {
+    if (nowMs >= this.#answerBy) this.onRequestFailed("requestTimeout");
+    else this.#sendContinue();
   }
 
   // Order of business.
@@ -558,7 +565,7 @@ export class Exchange
   }
 
   #finish(): void {
-    this.#stopWaitingToContinue();
+    this.#stopWaiting();
     this.#endAttempt();
     const durationMs = this.#core.clock.nowMs() - this.#startedAt;
     if (this.#live !== null && this.#route !== null) {
@@ -626,8 +633,20 @@ export class Exchange
   #stopWaitingToContinue(): void {
     if (!this.#mayContinue) return;
     this.#mayContinue = false;
-    this.deadlineAt = Infinity;
-    this.#core.deadlines.delete(this);
+    if (this.#continueAt !== Infinity) this.#watch(Infinity, this.#answerBy);
+  }
+
+  #stopWaiting(): void {
+    this.#mayContinue = false;
+    if (this.deadlineAt !== Infinity) this.#watch(Infinity, Infinity);
+  }
+
+  #watch(continueAt: number, answerBy: number): void {
+    this.#continueAt = continueAt;
+    this.#answerBy = answerBy;
+    this.deadlineAt = Math.min(continueAt, answerBy);
+    if (this.deadlineAt === Infinity) this.#core.deadlines.delete(this);
+    else this.#core.deadlines.add(this);
   }
 
   #edits(): ResponseEdits {

@@ -93,6 +93,8 @@ export interface RouteSettings {
   sendTimeoutMs: number;
   /** Time to the first byte of the response, and between two reads of it. Default 60 000 ms. */
   readTimeoutMs: number;
+  /** Time from the end of the request's head to the head of the response, tries included; then 504. Default 0: any. */
+  requestTimeoutMs: number;
   /** Larger request content is answered with 413. Default 1 MiB; 0: no limit. */
   contentMaxBytes: number;
   /** The cookie that tells a client which endpoint has its session. Default null: it is told nothing. */

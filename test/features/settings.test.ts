@@ -8,10 +8,12 @@ import { compiledRoute, parseFeature, snapshotWith, type Values } from "./featur
 describe("timeouts", () => {
   const settingsFor = (annotations: Values, configMap: Values) => {
     const { features } = parseFeature(timeouts, annotations, configMap);
-    const { connectTimeoutMs, sendTimeoutMs, readTimeoutMs } = compiledRoute(
+    const { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, requestTimeoutMs } = compiledRoute(
       snapshotWith({ features }),
     ).settings;
-    return [connectTimeoutMs, sendTimeoutMs, readTimeoutMs];
+    return requestTimeoutMs === 0
+      ? [connectTimeoutMs, sendTimeoutMs, readTimeoutMs]
+      : [connectTimeoutMs, sendTimeoutMs, readTimeoutMs, requestTimeoutMs];
   };
 
   test.each([
@@ -23,6 +25,9 @@ describe("timeouts", () => {
     [{ "proxy-read-timeout": "1" }, { "proxy-read-timeout": "9" }, [5_000, 60_000, 1_000]],
     [{ "proxy-read-timeout": "5s" }, { "proxy-read-timeout": "9" }, [5_000, 60_000, 9_000]],
     [{ "proxy-read-timeout": "0" }, {}, [5_000, 60_000, 60_000]],
+    [{ "fairway.dev/request-timeout": "4" }, {}, [5_000, 60_000, 60_000, 4_000]],
+    [{}, { "request-timeout": "4" }, [5_000, 60_000, 60_000, 4_000]],
+    [{ "fairway.dev/request-timeout": "0" }, { "fairway.dev/request-timeout": "4" }, [5_000, 60_000, 60_000]],
   ])("%j over %j are %j ms", (annotations: Values, configMap: Values, expected) => {
     expect(settingsFor(annotations, configMap)).toEqual(expected);
   });

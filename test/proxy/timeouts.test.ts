@@ -1,6 +1,15 @@
 import net from "node:net";
 import { describe, expect, test } from "vitest";
-import { ok, startBackend, startProxy, type Backend, type Harness, type HarnessOptions } from "./harness.ts";
+import {
+  irTo,
+  ok,
+  settingsFeature,
+  startBackend,
+  startProxy,
+  type Backend,
+  type Harness,
+  type HarnessOptions,
+} from "./harness.ts";
 import { Peer } from "./peer.ts";
 
 const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -238,6 +247,86 @@ describe("an endpoint", () => {
     proxy.clock.advanceMs(30_000);
     client.socket.resume();
     expect((await client.response()).content.length).toBe(content.length);
+  });
+});
+
+describe("the time of a whole request", () => {
+  const settings = { requestTimeoutMs: 10_000 };
+
+  test("ends with 504 while the endpoint has not answered, and it is let go of", async () => {
+    const { client, proxy, backend } = await start({ settings });
+    client.write(get);
+    const peer = await backend.connection();
+    await peer.request();
+    peer.write("HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\n");
+    expect((await client.response()).status).toBe(103);
+    proxy.clock.advanceMs(9_900);
+    await proxy.settle();
+    expect(client.unread).toBe("");
+    proxy.clock.advanceMs(100);
+    const response = await client.response();
+    expect(response.status).toBe(504);
+    expect(response.field("connection")).toBeUndefined();
+    expect(proxy.metrics.refused.get("requestTimeout")).toBe(1);
+    await peer.gone();
+    client.write(get);
+    const second = await backend.connection();
+    await second.request();
+    second.write(ok());
+    expect((await client.response()).status).toBe(200);
+  });
+
+  test("counts the time of all tries", async () => {
+    const first = await startBackend();
+    const second = await startBackend();
+    const ir = irTo([first, second], settingsFeature({ ...settings, readTimeoutMs: 6_000 }));
+    const { client, proxy } = await start({ ir });
+    client.write(get);
+    await (await first.connection()).request();
+    proxy.clock.advanceMs(6_000);
+    const peer = await second.connection();
+    await peer.request();
+    proxy.clock.advanceMs(4_000);
+    expect((await client.response()).status).toBe(504);
+    await peer.gone();
+  });
+
+  test("does not cut a response that has begun, nor a tunnel", async () => {
+    const { client, proxy, backend } = await start({ settings });
+    client.write(get);
+    const peer = await backend.connection();
+    await peer.request();
+    peer.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab");
+    await client.through("ab");
+    proxy.clock.advanceMs(30_000);
+    peer.write("cd");
+    await client.through("cd");
+    client.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    await peer.request();
+    peer.write("HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    expect((await client.response()).status).toBe(101);
+    proxy.clock.advanceMs(30_000);
+    client.write("hello");
+    await peer.through("hello");
+    peer.end();
+    await client.toEnd();
+    client.end();
+  });
+
+  test("goes on while a client is asked for its content", async () => {
+    const { client, proxy, backend } = await start({ settings });
+    client.write(`${post}Content-Length: 2\r\nExpect: 100-continue\r\n\r\n`);
+    const peer = await backend.connection();
+    await peer.headOnly();
+    proxy.clock.advanceMs(1_000);
+    expect((await client.response()).status).toBe(100);
+    client.write("ab");
+    await peer.through("ab");
+    proxy.clock.advanceMs(8_900);
+    await proxy.settle();
+    expect(client.unread).toBe("");
+    proxy.clock.advanceMs(100);
+    expect((await client.response()).status).toBe(504);
   });
 });
 

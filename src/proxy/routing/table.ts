@@ -38,6 +38,7 @@ export const defaultRouteSettings: Readonly<RouteSettings> = {
   connectTimeoutMs: 5_000,
   sendTimeoutMs: 60_000,
   readTimeoutMs: 60_000,
+  requestTimeoutMs: 0,
   contentMaxBytes: 1_048_576,
   retries: {
     causes: ["stale", "error", "timeout"],
