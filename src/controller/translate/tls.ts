@@ -1,9 +1,10 @@
 // TLS of virtual hosts: which certificates a host serves, by the rules of ingress-nginx and a little better.
 import { compareText } from "../../ir/order.ts";
-import { formatRef } from "../../ir/object-ref.ts";
+import { formatRef, type ObjectRef } from "../../ir/object-ref.ts";
 import type { CertificateId, CertificateIr } from "../../ir/routing.ts";
 import { quote } from "../annotations.ts";
 import { objectKey, refOf, type IngressTls, type ObjectKey } from "../objects.ts";
+import { suggestion } from "../suggest.ts";
 import { certificateOf, coversHost } from "./certificate.ts";
 import type { IngressPlan, TranslateContext } from "./context.ts";
 import type { HostDraft } from "./hosts.ts";
@@ -21,6 +22,8 @@ export class TlsTranslator {
   readonly #context: TranslateContext;
   readonly #inUse = new Map<ObjectKey, CertificateIr>();
   readonly #reported = new Set<ObjectKey>();
+  /** Items whose certificate serves a host that none lists. */
+  readonly #forUnlisted = new Set<IngressTls>();
 
   constructor(context: TranslateContext) {
     this.#context = context;
@@ -31,9 +34,9 @@ export class TlsTranslator {
     hosts: ReadonlyMap<string, HostDraft>,
     plans: readonly IngressPlan[],
   ): ReadonlyMap<string, HostTls> {
-    for (const plan of plans) this.#reportIdleItems(plan);
     const own = new Map<string, HostTls>();
     for (const draft of hosts.values()) own.set(draft.host, this.#ownTls(draft));
+    for (const plan of plans) this.#reportIdleItems(plan);
     const result = new Map(own);
     for (const [host, tls] of own) {
       const dot = host.indexOf(".");
@@ -44,24 +47,46 @@ export class TlsTranslator {
     return result;
   }
 
-  /** Items, or hosts of items, that no rule of their Ingress has: a misspelt host most often. */
-  #reportIdleItems(plan: IngressPlan): void {
-    const ruled = new Set(plan.object.rules.map((rule) => rule.host));
-    ruled.delete("");
-    for (const item of plan.object.tls) {
-      const idle = item.hosts.filter((host) => !ruled.has(host));
-      // An item without hosts is for the hosts that stand in none.
-      if (item.hosts.length > 0 ? idle.length === 0 : ruled.size > 0) continue;
-      const found =
-        idle.length === 0
-          ? "the Ingress has no rule with a host"
-          : `no rule has ${idle.map(quote).join(", ")}`;
-      this.#context.report("warning", plan.ref, `${item.field}.hosts`, {
-        reason: "TlsWithoutRule",
-        message: `${found}; requests for other hosts get their own certificate or the default one`,
-      });
-      this.#secretOf(plan, item);
+  /** Items, or hosts of items, that do nothing for any host of their Ingress: a misspelt host most often. */
+  #reportIdleItems({ object, ref }: IngressPlan): void {
+    const ruled = new Set(object.rules.map((rule) => rule.host).filter((host) => host !== ""));
+    const listed = new Set(object.tls.flatMap((item) => item.hosts));
+    for (const item of object.tls) {
+      const found = this.#idleness(item, ruled, listed);
+      if (found !== null) {
+        const field = item.hosts.length === 0 ? item.field : `${item.field}.hosts`;
+        this.#context.report("warning", ref, field, {
+          reason: "TlsWithoutEffect",
+          message: `${found}; the certificate is not used${item.hosts.length === 0 ? "" : " for it"}`,
+        });
+        // Not looked for otherwise, and most often missing for the same reason.
+        this.#secretOf(ref, item);
+      } else if (item.secretName === "" && this.#context.options.defaultSslCertificate === "") {
+        this.#context.report("warning", ref, item.field, {
+          reason: "NoSecretName",
+          message:
+            "it names no Secret, and there is no --default-ssl-certificate; the self-signed certificate serves",
+        });
+      }
     }
+  }
+
+  /** Why an item does nothing, in words; null when it does something. */
+  #idleness(item: IngressTls, ruled: ReadonlySet<string>, listed: ReadonlySet<string>): string | null {
+    if (ruled.size === 0) {
+      return "the Ingress has no rule with a host, and the catch-all always has the default certificate";
+    }
+    if (this.#forUnlisted.has(item)) return null;
+    if (item.hosts.length === 0) {
+      const isLeft = [...ruled].some((host) => !listed.has(host));
+      return isLeft ? null : "every host of the Ingress stands in another item";
+    }
+    // A wildcard beside its host is how certificates for both are written.
+    const idle = item.hosts.filter(
+      (host) => !ruled.has(host) && ![...ruled].some((each) => isAbove(host, each)),
+    );
+    if (idle.length === 0) return null;
+    return `no rule of the Ingress has host ${idle.map((host) => `${quote(host)}${suggestion(host, ruled)}`).join(", ")}`;
   }
 
   translateDefault(): CertificateId | null {
@@ -133,7 +158,7 @@ export class TlsTranslator {
   }
 
   #forListedHost(plan: IngressPlan, item: IngressTls, host: string): CertificateIr | null {
-    const certificate = this.#secretOf(plan, item);
+    const certificate = this.#secretOf(plan.ref, item);
     if (certificate === null || coversHost(certificate, host)) return certificate;
     const names = certificate.names.length === 0 ? "no host" : certificate.names.map(quote).join(", ");
     this.#context.report("error", plan.ref, `${item.field}.secretName`, {
@@ -146,8 +171,10 @@ export class TlsTranslator {
   /** The host stands in no item of the Ingress: the first certificate that covers it. */
   #forUnlistedHost(plan: IngressPlan, host: string): readonly CertificateIr[] {
     for (const item of plan.object.tls) {
-      const certificate = this.#secretOf(plan, item);
-      if (certificate !== null && coversHost(certificate, host)) return [certificate];
+      const certificate = this.#secretOf(plan.ref, item);
+      if (certificate === null || !coversHost(certificate, host)) continue;
+      this.#forUnlisted.add(item);
+      return [certificate];
     }
     this.#context.report("warning", plan.ref, "spec.tls", {
       reason: "TlsHostNotListed",
@@ -161,15 +188,15 @@ export class TlsTranslator {
     this.#inUse.set(objectKey(namespace, name), certificate);
   }
 
-  #secretOf(plan: IngressPlan, item: IngressTls): CertificateIr | null {
+  #secretOf(ref: ObjectRef, item: IngressTls): CertificateIr | null {
     if (item.secretName === "") return null;
-    const key = objectKey(plan.ref.namespace, item.secretName);
+    const key = objectKey(ref.namespace, item.secretName);
     if (this.#context.index.secrets.has(key))
       return this.#load(key, "its hosts get the default certificate unless they have another");
-    const occasion = `${plan.ref.name} ${key}`;
+    const occasion = `${ref.name} ${key}`;
     if (this.#reported.has(occasion)) return null;
     this.#reported.add(occasion);
-    this.#context.report("error", plan.ref, `${item.field}.secretName`, {
+    this.#context.report("error", ref, `${item.field}.secretName`, {
       reason: "SecretNotFound",
       message: `Secret ${key} does not exist; the default certificate serves`,
     });
@@ -191,4 +218,9 @@ export class TlsTranslator {
     });
     return usable;
   }
+}
+
+/** `*.a.example` is above `x.a.example`, and stands beside `a.example` in certificates for both. */
+function isAbove(wildcard: string, host: string): boolean {
+  return wildcard.startsWith("*.") && (host === wildcard.slice(2) || host.endsWith(wildcard.slice(1)));
 }
