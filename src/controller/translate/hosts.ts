@@ -115,7 +115,8 @@ function addImplicit(host: HostDraft, upstreams: UpstreamSet): void {
 
 /** As ingress-nginx reserves it, unless a rule without host declares the path. */
 function addHealthCheck(host: HostDraft, path: string): void {
-  if (path === "" || host.find(path, "Exact") !== undefined) return;
+  if (path === "" || host.find(path, "Exact") !== undefined || host.find(path, "Prefix") !== undefined)
+    return;
   host.add({
     route: {
       path,
@@ -151,7 +152,11 @@ function addCatchAll(
     if (winner === undefined || winner === null || refKey(winner) === refKey(loser.ref)) continue;
     context.report("warning", loser.ref, "spec.defaultBackend", {
       reason: "DefaultBackendConflict",
-      message: `the catch-all's "/" already goes to the backend of ${formatRef(winner)}, which comes first; this one is left out`,
+      message: `"/" of the catch-all goes to ${
+        owner === undefined
+          ? `the rule of ${formatRef(winner)} that declares it`
+          : `the default backend of ${formatRef(winner)}, which comes first`
+      }; this default backend has no effect there`,
     });
   }
   if (declared === undefined) host.add(catchAll(owner, upstreams, defaults));
