@@ -29,7 +29,7 @@ function decodeServicePort(reader: FieldReader, fields: Fields, field: string): 
     return null;
   }
   const name = reader.text(fields["name"], `${field}.name`, "the port has no name") ?? "";
-  const protocol = reader.text(fields["protocol"], `${field}.protocol`, "it is read as TCP") ?? "TCP";
+  const protocol = decodeProtocol(reader, fields["protocol"], `${field}.protocol`);
   // 0 and "" are how the API client of Go writes an absent value.
   if (isAbsent(targetPort) || targetPort === "" || targetPort === 0) {
     return { name, port, targetPort: port, protocol };
@@ -37,4 +37,11 @@ function decodeServicePort(reader: FieldReader, fields: Fields, field: string): 
   if (isPortNumber(targetPort) || typeof targetPort === "string") return { name, port, targetPort, protocol };
   reader.unexpected(`${field}.targetPort`, targetPort, "a port number or the name of a container port", left);
   return null;
+}
+
+function decodeProtocol(reader: FieldReader, value: unknown, field: string): string {
+  if (isAbsent(value)) return "TCP";
+  if (value === "TCP" || value === "UDP" || value === "SCTP") return value;
+  reader.unexpected(field, value, "TCP, UDP or SCTP", "it is read as TCP");
+  return "TCP";
 }

@@ -39,7 +39,7 @@ export function translateEndpoints(
   const endpoints = upstreams.map((upstream): EndpointsIr => {
     if (service.isExternalName) return resolver.external(upstream);
     const port = findPort(service, upstream.port);
-    return port === null ? empty(upstream) : resolver.select(upstream, port, candidates);
+    return port?.protocol === "TCP" ? resolver.select(upstream, port, candidates) : empty(upstream);
   });
   return { endpoints, diagnostics: resolver.diagnostics };
 }

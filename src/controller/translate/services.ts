@@ -43,17 +43,17 @@ export class UpstreamSet {
     return backend === null ? { kind: "default" } : { kind: "upstream", upstream: this.use(plan, backend) };
   }
 
-  /** The controller's default backend: the first port of its Service. */
+  /** The controller's default backend: the first TCP port of its Service. */
   useDefault(): UpstreamId | null {
     const key = this.#context.options.defaultBackendService;
     if (key === "") return null;
     const ref = keyRef("Service", key);
     const service = this.#context.index.services.get(key);
-    const port = service?.ports[0]?.port;
+    const port = service?.ports.find((each) => each.protocol === "TCP")?.port;
     if (port !== undefined) return this.#add(ref.namespace, ref.name, String(port)).id;
     this.#context.report("error", ref, "", {
       reason: service === undefined ? "ServiceNotFound" : "ServicePortNotFound",
-      message: `it is named by --default-backend-service but ${service === undefined ? "does not exist" : "has no port"}; the built-in 404 answers`,
+      message: `it is named by --default-backend-service but ${service === undefined ? "does not exist" : "has no port for TCP"}; the built-in 404 answers`,
     });
     return null;
   }
@@ -94,7 +94,15 @@ export class UpstreamSet {
       });
       return;
     }
-    if (findPort(service, backend.port) !== null || isFreePort(service, backend.port)) return;
+    const port = findPort(service, backend.port);
+    if (port !== null && port.protocol !== "TCP" && !service.isExternalName) {
+      this.#context.report("error", ingress, `${backend.field}.service.port`, {
+        reason: "ServicePortNotTcp",
+        message: `port ${quote(backend.port)} of Service ${name} is for ${port.protocol}, and requests are sent over TCP; ${otherwise}`,
+      });
+      return;
+    }
+    if (port !== null || isFreePort(service, backend.port)) return;
     const ports = service.ports.map(describePort).join(", ");
     this.#context.report("error", ingress, `${backend.field}.service.port`, {
       reason: "ServicePortNotFound",
@@ -103,12 +111,12 @@ export class UpstreamSet {
   }
 }
 
-/** The first port whose number, target port or name is what the Ingress wrote. */
+/** The first port whose number, target port or name is what the Ingress wrote; one for TCP before all others. */
 export function findPort(service: ServiceObject, written: string): ServicePort | null {
-  const found = service.ports.find(
+  const found = service.ports.filter(
     (port) => String(port.port) === written || String(port.targetPort) === written || port.name === written,
   );
-  return found ?? null;
+  return found.find((port) => port.protocol === "TCP") ?? found[0] ?? null;
 }
 
 /** An ExternalName Service need not list ports; then a number in the Ingress stands for itself. */
