@@ -550,11 +550,12 @@ export class Exchange
     this.#generate(answer.status, lines);
   }
 
-  /** A response of our own, with the small page that belongs to its status. */
+  /** A response of our own, with the small page that belongs to its status, if any. */
   #generate(status: number, extraLines: string): void {
     const page = Buffer.from(errorPage(status), "latin1");
     const hasContent = this.method !== "HEAD";
-    const lines = `Date: ${httpDate()}\r\nContent-Type: text/html\r\n${extraLines}${this.#edits().lines}`;
+    const type = page.length === 0 ? "" : "Content-Type: text/html\r\n";
+    const lines = `Date: ${httpDate()}\r\n${type}${extraLines}${this.#edits().lines}`;
     const downstream = this.#downstream;
     this.#status = status;
     this.#bytesOut = hasContent ? page.length : 0;

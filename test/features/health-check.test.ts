@@ -13,6 +13,8 @@ test("the health page answers 200 without content for hosts without a rule, and 
     ir,
     runtimes: new Map(features.map((each) => [each.name, each.runtime])),
   });
+  const healthy = await proxy.roundTrip("GET /healthz HTTP/1.1\r\nHost: probe\r\n\r\n");
+  expect(healthy.head).toMatch(/^HTTP\/1\.1 200 OK\r\nDate: [^\r]*\r\nContent-Length: 0\r\n\r\n$/);
   const status = async (path: string): Promise<readonly [number, string]> => {
     const response = await proxy.roundTrip(`GET ${path} HTTP/1.1\r\nHost: probe\r\n\r\n`);
     return [response.status, response.content.toString()];
