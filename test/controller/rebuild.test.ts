@@ -185,6 +185,23 @@ test("a source that cannot be read rejects the start", async () => {
 });
 
 describe("broken objects", () => {
+  test("are not served in an old version that lacks what their update adds to protect them", async () => {
+    const { clock, source, publisher, loop } = await started(...web);
+    const annotations = { "nginx.ingress.kubernetes.io/whitelist-source-range": "10.0.0.0/99" };
+    const paths = { "/": ["web", 80], nowhere: ["web", 80] } as const;
+    source.upsert(ingress("web", { rules: [rule("a.example", paths)] }, annotations));
+    clock.advanceMs(quietMs);
+    const routes = publisher.table?.virtualHosts.find(({ host }) => host === "a.example")?.routes;
+    expect(routes).toMatchObject([{ path: "/", denied: expect.stringContaining("whitelist-source-range") }]);
+    expect(loop.state.diagnostics).toContainEqual(
+      expect.objectContaining({
+        reason: "InvalidPath",
+        message: expect.stringMatching(/the path is left out$/),
+      }),
+    );
+    await loop.close();
+  });
+
   test("keep their last good version, and the diagnostic says so until they are mended", async () => {
     const { clock, source, publisher, loop } = await started(...web);
     const before = publisher.table;
