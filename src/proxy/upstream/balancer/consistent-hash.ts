@@ -23,7 +23,23 @@ export class ConsistentHash<E extends BalancedEndpoint> extends PeerBalancer<E> 
   }
 
   protected override choose(tried: readonly E[], mustBeUsable: boolean, request: RequestView): E | null {
+    const point = this.#ring.find(hashOf(this.#settings.parts, request));
+    if (this.#settings.loadFactorMax === 0) {
+      // Nearly always, and without a look at every endpoint.
+      const home = this.peers.list[this.#ring.owner(point)]?.endpoint;
+      if (home !== undefined && isEligible(home, tried, mustBeUsable)) return home;
+    }
+    const bound = this.#boundOf(tried, mustBeUsable);
+    return bound < 0 ? null : this.#walk(point, bound, tried, mustBeUsable);
+  }
+
+  /**
+   * Active requests that an endpoint of weight 1 may get; -1: no endpoint may be picked. The bounds of all together are
+   * more than there are requests, so that one of them at least is not reached.
+   */
+  #boundOf(tried: readonly E[], mustBeUsable: boolean): number {
     const { list } = this.peers;
+    const { loadFactorMax } = this.#settings;
     let weights = 0;
     let active = 0;
     for (let i = 0; i < list.length; i += 1) {
@@ -32,21 +48,15 @@ export class ConsistentHash<E extends BalancedEndpoint> extends PeerBalancer<E> 
       weights += peer.weight;
       active += peer.endpoint.active;
     }
-    if (weights === 0) return null;
-    const { parts, loadFactorMax } = this.#settings;
-    // The bounds of all together are more than there are requests, so one of them is not reached.
-    const bound = loadFactorMax === 0 ? Infinity : (loadFactorMax * (active + 1)) / weights;
-    let point = this.#ring.find(hashOf(parts, request));
-    for (;;) {
-      const peer = list[this.#ring.owner(point)];
-      if (
-        peer !== undefined &&
-        peer.endpoint.active < Math.ceil(bound * peer.weight) &&
-        isEligible(peer.endpoint, tried, mustBeUsable)
-      ) {
-        return peer.endpoint;
-      }
-      point = this.#ring.before(point);
+    if (weights === 0) return -1;
+    return loadFactorMax === 0 ? Infinity : (loadFactorMax * (active + 1)) / weights;
+  }
+
+  #walk(from: number, bound: number, tried: readonly E[], mustBeUsable: boolean): E {
+    for (let point = from; ; point = this.#ring.before(point)) {
+      const peer = this.peers.list[this.#ring.owner(point)];
+      if (peer === undefined || peer.endpoint.active >= Math.ceil(bound * peer.weight)) continue;
+      if (isEligible(peer.endpoint, tried, mustBeUsable)) return peer.endpoint;
     }
   }
 }
