@@ -220,6 +220,7 @@ export class Exchange
     if (this.#state === State.Idle) return;
     this.#dropUpstream();
     if (this.#state === State.Responding || this.#state === State.Tunnel) {
+      this.#core.metrics.refused.add(code);
       this.#downstream.abort(code);
       this.#finish();
     } else {

@@ -352,6 +352,7 @@ describe("a client that takes nothing of its response", () => {
     expect(proxy.gauges).toMatchObject({ http: 1, upstreamActive: 1 });
     proxy.clock.advanceMs(1_100);
     expect(proxy.gauges).toMatchObject({ http: 0, upstreamActive: 0 });
+    expect(proxy.metrics.refused.get("downstreamStalled")).toBe(1);
     client.socket.resume();
     await client.gone();
     await peer.gone();
