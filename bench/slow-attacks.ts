@@ -9,10 +9,10 @@ import { runAndCleanUp, startServer, temporaryDirectory } from "./children.ts";
 import { cpuTimeUs, isCpuMeasurable } from "./cpu.ts";
 import { startFairway, type Fairway } from "./fairway.ts";
 import { machine, machineLine } from "./machine.ts";
-import { endpointSlice, ingress, ingressClass, service, toYaml } from "./manifests.ts";
+import { endpointSlice, ingress, ingressClass, service, toYaml, type Manifest } from "./manifests.ts";
 import { HOST } from "./peers.ts";
 import { Attackers, NormalClients, residentMib, stalledClients } from "./slow-attacks/helpers.ts";
-import { ATTACKS, type Attack } from "./slow-attacks/messages.ts";
+import { ATTACKS, CONTENT_BYTES, LARGE_PATH, type Attack } from "./slow-attacks/messages.ts";
 import * as report from "./slow-attacks/report.ts";
 import type { Cut, Phase } from "./slow-attacks/report.ts";
 
@@ -22,6 +22,8 @@ const COUNTS: Readonly<Record<Attack, number>> = {
   "slow readers": 100,
   idle: 5_000,
 };
+/** More than all buffers on the way to a client that does not read can hold. */
+const LARGE_BYTES = 64 * 1024 * 1024;
 /** Between looks at memory and at the clients that Fairway has cut. */
 const SAMPLE_MS = 250;
 /** After an attack, for what it leaves behind to go. */
@@ -127,15 +129,26 @@ class Run {
   }
 }
 
+/** A backend of its own for each: what the large one has to do is not the normal clients' business. */
+function manifestsOf(name: string, path: string, port: number): readonly Manifest[] {
+  return [service(name), endpointSlice(name, port), ingress({ name, host: HOST, path, service: name })];
+}
+
 async function main(options: Options): Promise<number> {
   const progress = (line: string): void => (options.isJson ? console.error(line) : console.log(line));
   const host = machine();
   progress(machineLine(host));
-  const backend = await startServer("./slow-attacks/backend.ts", []);
+  const small = await startServer("./slow-attacks/backend.ts", [String(CONTENT_BYTES)]);
+  const large = await startServer("./slow-attacks/backend.ts", [String(LARGE_BYTES)]);
   const directory = temporaryDirectory();
-  const route = ingress({ name: "bench", host: HOST, path: "/", service: "backend" });
-  const text = toYaml(ingressClass(), service("backend"), endpointSlice("backend", backend.port), route);
-  fs.writeFileSync(path.join(directory, "bench.yaml"), text);
+  fs.writeFileSync(
+    path.join(directory, "bench.yaml"),
+    toYaml(
+      ingressClass(),
+      ...manifestsOf("small", "/", small.port),
+      ...manifestsOf("large", LARGE_PATH, large.port),
+    ),
+  );
   const fairway = await startFairway(directory);
   const run = new Run(options, fairway, progress);
   await run.warmUp();

@@ -3,7 +3,13 @@ import { once } from "node:events";
 import net from "node:net";
 import { endWithRunner } from "../child-side.ts";
 import { HOST } from "../peers.ts";
-import type { Attack, AttackCommand, AttackReply, AttackResult } from "./messages.ts";
+import {
+  LARGE_PATH,
+  type Attack,
+  type AttackCommand,
+  type AttackReply,
+  type AttackResult,
+} from "./messages.ts";
 
 /** Connections that are being made at a time: more would only fill the listener's backlog. */
 const BATCH = 100;
@@ -14,7 +20,7 @@ const DRIBBLE_PARTS = 10;
 const openings: Readonly<Record<Attack, string>> = {
   slowloris: `GET / HTTP/1.1\r\nHost: ${HOST}\r\nX-Slow: `,
   "slow bodies": `POST / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 100000\r\n\r\n`,
-  "slow readers": `GET /large HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`,
+  "slow readers": `GET ${LARGE_PATH} HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`,
   idle: `GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`,
 };
 

@@ -1,19 +1,16 @@
-// The backend of the slow attacks: answers once it has a whole request, `/large` with much more than all buffers on the
-// way can hold. Its own process; started by children.ts with an IPC channel.
+// A backend of the slow attacks: answers once it has a whole request, always with as many bytes as its argument says.
+// Its own process; started by children.ts with an IPC channel.
 import http from "node:http";
 import { reportReady } from "../child-side.ts";
 
-const LARGE_BYTES = 64 * 1024 * 1024;
-const small = Buffer.alloc(1024, "x");
 /** One for all responses: what waits to be written holds no memory of its own. */
-const large = Buffer.alloc(LARGE_BYTES, "x");
+const content = Buffer.alloc(Number(process.argv[2] ?? 1024), "x");
 
 const server = http.createServer({ keepAliveTimeout: 0, requestTimeout: 0 }, (request, response) => {
   // A proxy that gives a request up ends its connection; the runner judges by what clients saw.
   request.on("error", () => undefined);
   request.resume();
   request.on("end", () => {
-    const content = request.url === "/large" ? large : small;
     response.setHeader("Content-Length", content.length);
     response.end(content);
   });

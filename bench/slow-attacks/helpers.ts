@@ -84,6 +84,6 @@ export async function stalledClients(adminPort: number): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
   const lines = text
     .split("\n")
-    .filter((line) => /^fairway_refused_requests_total\{.*downstream_?[sS]talled/.test(line));
+    .filter((line) => /^fairway_refused_requests_total\{.*"downstreamStalled"/.test(line));
   return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
 }

@@ -3,6 +3,11 @@
 export const ATTACKS = ["slowloris", "slow bodies", "slow readers", "idle"] as const;
 export type Attack = (typeof ATTACKS)[number];
 
+/** Of a normal response. */
+export const CONTENT_BYTES = 1024;
+/** What slow readers ask for. */
+export const LARGE_PATH = "/large";
+
 export type AttackCommand =
   | { readonly kind: "start"; readonly attack: Attack; readonly count: number; readonly port: number }
   | { readonly kind: "stop"; readonly attack: Attack };

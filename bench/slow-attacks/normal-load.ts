@@ -4,12 +4,11 @@ import http from "node:http";
 import { endWithRunner } from "../child-side.ts";
 import { HOST } from "../peers.ts";
 import { LatencyHistogram } from "../statistics.ts";
-import type { LoadCommand, LoadResult } from "./messages.ts";
+import { CONTENT_BYTES, type LoadCommand, type LoadResult } from "./messages.ts";
 
 const TICK_MS = 2;
 const TIMEOUT_MS = 10_000;
 const FAILURES_KEPT = 5;
-const CONTENT_BYTES = 1024;
 
 class NormalLoad {
   readonly #agent: http.Agent;

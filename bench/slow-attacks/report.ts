@@ -7,7 +7,7 @@ export const P99_FACTOR_MAX = 2;
 /** Added to it: attackers, load and backend share the machine's CPUs with Fairway. */
 export const P99_SLACK_MS = 5;
 /** Growth of resident memory over the undisturbed phase, at its highest. */
-export const GROWTH_MAX_MIB = 160;
+export const GROWTH_MAX_MIB = 192;
 
 /** When Fairway ends each attack, in seconds (docs/limits.md), and the answer before that; "": any. */
 export const limits: Readonly<Record<Attack, { readonly seconds: number; readonly status: string }>> = {
