@@ -5,7 +5,7 @@ import type { Diagnostic } from "../ir/diagnostic.ts";
 import type { ObjectRef } from "../ir/object-ref.ts";
 import type { CertificateIr, EndpointsIr, RoutingIr } from "../ir/routing.ts";
 import type { Cancel, Clock } from "../util/clock.ts";
-import { equalJson } from "./equal-json.ts";
+import { equalJson } from "../util/equal-json.ts";
 import type { ObjectKey } from "./objects.ts";
 import { MergedSource } from "./sources/merged.ts";
 import type { ObjectEvent, Source } from "./sources/source.ts";

@@ -3,7 +3,7 @@ import { formatRef } from "../../ir/object-ref.ts";
 import { compareSeniority } from "../../ir/order.ts";
 import type { FeatureIr, UpstreamIr } from "../../ir/routing.ts";
 import { fieldOf, type AnyFeatureParser } from "../annotations.ts";
-import { equalJson } from "../equal-json.ts";
+import { equalJson } from "../../util/equal-json.ts";
 import type { IngressPlan, TranslateContext } from "./context.ts";
 
 /** An upstream while it is found out who uses it. */
