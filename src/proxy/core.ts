@@ -6,6 +6,7 @@ import type { Deadlines } from "./deadlines.ts";
 import type { ProxyLimits } from "./limits.ts";
 import type { Live } from "./live.ts";
 import type { RetryBudget } from "./retry-budget.ts";
+import type { ConnectionTotal } from "./shared/connection-total.ts";
 import type { UpstreamPools } from "./upstream/pool.ts";
 
 export interface ProxyCore {
@@ -17,8 +18,9 @@ export interface ProxyCore {
   readonly retryBudget: RetryBudget;
   /** Null until the first table: every request gets 503, since nothing is known yet. */
   live: Live | null;
-  /** Client connections at a time, handshakes included. */
+  /** Client connections at a time, handshakes included, of all workers. */
   readonly connectionsMax: number;
+  readonly connections: ConnectionTotal;
   /** An address of this machine and one of our own ports: a request sent there would come back to us. */
   isOwnListener(address: string, port: number): boolean;
   /** From the start of a shutdown: responses end their connections. */

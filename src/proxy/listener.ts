@@ -18,6 +18,8 @@ export interface ListenerOptions {
   /** The value of X-Forwarded-Port; 0: the bound port. */
   readonly forwardedPort: number;
   readonly counters: ListenerCounters;
+  /** Other workers listen on the same address and port: the kernel gives each connection to one of them. */
+  readonly isShared: boolean;
   /** Null: plain HTTP. */
   readonly tls: TlsContexts | null;
 }
@@ -45,10 +47,15 @@ export class Listener {
 
   /** Rejects with the error of `listen`, such as EADDRINUSE. */
   async listen(): Promise<void> {
-    const { address, port } = this.#options;
+    const { address, port, isShared } = this.#options;
     await new Promise<void>((resolve, reject) => {
       this.#server.once("error", reject);
-      const options = address === undefined ? { port, backlog } : { host: address, port, backlog };
+      const options = {
+        port,
+        backlog,
+        ...(address === undefined ? {} : { host: address }),
+        reusePort: isShared,
+      };
       this.#server.listen(options, () => {
         this.#server.off("error", reject);
         // Running out of file descriptors must not end the process.
@@ -86,7 +93,7 @@ export class Listener {
 
   #onConnection(socket: net.Socket): void {
     const { counters, tls: contexts } = this.#options;
-    if (this.#core.metrics.downstreamActive >= this.#core.connectionsMax) {
+    if (!this.#core.connections.tryOpen(this.#core.connectionsMax)) {
       this.#core.metrics.connectionsRefused += 1;
       socket.destroy();
       return;
@@ -101,6 +108,7 @@ export class Listener {
       if (secured === null) {
         this.#core.metrics.tlsHandshakeFailures += 1;
         counters.closed();
+        this.#core.connections.close();
       } else this.#open(secured);
     });
     this.#handshakes.add(handshake);
@@ -111,6 +119,7 @@ export class Listener {
     if (socket.destroyed || socket.remoteAddress === undefined) {
       socket.destroy();
       this.#options.counters.closed();
+      this.#core.connections.close();
       return;
     }
     // It registers itself with the listener.

@@ -10,9 +10,11 @@ import type { ProxyLimits } from "./limits.ts";
 import { Listener } from "./listener.ts";
 import { Live, routeLabels } from "./live.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
+import { listenMessage } from "./listen-message.ts";
 import { connectionsForDescriptors, isOwnAddress, openFilesLimit } from "./machine.ts";
 import { compile, withEndpoints } from "./routing/table.ts";
 import { RetryBudget } from "./retry-budget.ts";
+import { SharedState } from "./shared/shared-state.ts";
 import type { TlsContexts } from "./tls-contexts.ts";
 import { HealthRegistry } from "./upstream/health.ts";
 import { UpstreamPools } from "./upstream/pool.ts";
@@ -36,6 +38,8 @@ export interface ProxyOptions {
   readonly lookup?: Lookup;
   readonly metrics: ProxyMetrics;
   readonly requestMetrics: RequestMetrics;
+  /** What this proxy shares with other workers, which then listen on the same ports. Default: it is alone. */
+  readonly shared?: SharedState;
   /** Told of our own bugs: assertions that failed inside a connection. */
   readonly onBug: (error: unknown) => void;
 }
@@ -52,6 +56,7 @@ export class Proxy {
   readonly #core: ProxyCore;
   readonly #listeners: Listener[] = [];
   readonly #ownPorts = new Set<number>();
+  #isAcceptingStopped = false;
 
   constructor(options: ProxyOptions) {
     const { clock, limits, metrics } = options;
@@ -61,7 +66,8 @@ export class Proxy {
     };
     const deadlines = new Deadlines(clock, onBug);
     this.#options = options;
-    this.health = new HealthRegistry(clock);
+    const shared = options.shared ?? SharedState.alone();
+    this.health = new HealthRegistry(clock, shared.endpoints);
     this.pools = new UpstreamPools({ clock, deadlines, limits, metrics, onBug });
     this.retryBudget = new RetryBudget(limits);
     const resolver = { clock, allowsLoopback: options.allowsLoopback };
@@ -78,6 +84,7 @@ export class Proxy {
       metrics,
       pools: this.pools,
       retryBudget: this.retryBudget,
+      connections: shared.connections,
       connectionsMax: Math.min(limits.connectionsMax, connectionsForDescriptors(openFilesLimit())),
       isOwnListener: (address, port) => this.#ownPorts.has(port) && isOwnAddress(address),
       live: null,
@@ -93,10 +100,16 @@ export class Proxy {
 
   /**
    * Binds all ports. On failure nothing stays bound, and the error names `--http-port` or `--https-port`.
-   * Before a table is published every request gets 503.
+   * Before a table is published every request gets 503. `ports`: instead of those of the options.
    */
-  async listen(): Promise<{ readonly httpPort: number; readonly httpsPort: number }> {
-    const { httpPort, httpsPort } = this.#options;
+  async listen(ports?: {
+    readonly http: number;
+    readonly https: number;
+  }): Promise<{ readonly httpPort: number; readonly httpsPort: number }> {
+    const { http: httpPort, https: httpsPort } = ports ?? {
+      http: this.#options.httpPort,
+      https: this.#options.httpsPort,
+    };
     try {
       const http = await this.#listenOn("--http-port", httpPort, false);
       const https = await this.#listenOn("--https-port", httpsPort, true);
@@ -108,9 +121,13 @@ export class Proxy {
     }
   }
 
-  /** Compiles beside the running table and swaps it in. Returns problems in words; what has none serves. */
-  publish(ir: RoutingIr): readonly string[] {
-    const snapshot = compile(ir, this.#options.runtimes, this.snapshot);
+  /**
+   * Compiles beside the running table and swaps it in. Returns problems in words; what has none serves. `generation` is
+   * that of whoever publishes to several proxies; by default it grows by one.
+   */
+  publish(ir: RoutingIr, generation?: number): readonly string[] {
+    const next = compile(ir, this.#options.runtimes, this.snapshot);
+    const snapshot = generation === undefined ? next : { ...next, generation };
     const tlsProblems = this.#options.tls.publish(snapshot.table);
     this.#swap(snapshot);
     this.#options.requestMetrics.keepConfigured(configuredLabels(snapshot), this.#core.clock.nowMs());
@@ -118,9 +135,11 @@ export class Proxy {
   }
 
   /** Endpoints only: no route is compiled. Before the first table it does nothing. */
-  publishEndpoints(changed: readonly EndpointsIr[]): void {
+  publishEndpoints(changed: readonly EndpointsIr[], generation?: number): void {
     const { snapshot } = this;
-    if (snapshot !== null) this.#swap(withEndpoints(snapshot, changed));
+    if (snapshot === null) return;
+    const next = withEndpoints(snapshot, changed);
+    this.#swap(generation === undefined ? next : { ...next, generation });
   }
 
   get connections(): number {
@@ -132,16 +151,21 @@ export class Proxy {
     this.#core.isDraining = true;
   }
 
-  /** Stops listening, lets running exchanges end, and cuts what is left after `deadlineMs`. Returns how many. */
-  async drain(deadlineMs: number): Promise<number> {
-    this.startDraining();
+  /** No new connections; those that exist go on. */
+  async stopAccepting(): Promise<void> {
+    if (this.#isAcceptingStopped) return;
+    this.#isAcceptingStopped = true;
     // Closing a listening socket resets the connections that wait in its backlog; two turns of the event loop have a
     // poll between them, which accepts them all.
     for (let turn = 0; turn < 2; turn += 1) await new Promise(setImmediate);
-    for (const listener of this.#listeners) {
-      listener.stopAccepting();
-      listener.drain();
-    }
+    for (const listener of this.#listeners) listener.stopAccepting();
+  }
+
+  /** Stops listening, lets running exchanges end, and cuts what is left after `deadlineMs`. Returns how many. */
+  async drain(deadlineMs: number): Promise<number> {
+    this.startDraining();
+    await this.stopAccepting();
+    for (const listener of this.#listeners) listener.drain();
     const { clock } = this.#options;
     if (this.connections > 0) {
       await new Promise<void>((resolve) => {
@@ -191,6 +215,7 @@ export class Proxy {
         port: bound,
         forwardedPort: isTls ? forwardedHttpsPort : port,
         counters: isTls ? metrics.https : metrics.http,
+        isShared: this.#options.shared !== undefined,
         tls: isTls ? tls : null,
       });
       try {
@@ -208,15 +233,6 @@ export class Proxy {
 
 /** How often a drain looks whether the last connection is gone. */
 const drainPollMs = 50;
-
-function listenMessage(flag: string, address: string | undefined, port: number, cause: unknown): string {
-  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-  const where = address === undefined ? `port ${port}` : `${address} port ${port}`;
-  if (code === "EADDRINUSE") return `${where} is in use by another program; choose another with ${flag}`;
-  if (code === "EACCES") return `${where} needs privileges; choose one above 1023 with ${flag}`;
-  const detail = cause instanceof Error ? cause.message : String(cause);
-  return `cannot listen on ${where} (${flag}): ${detail}`;
-}
 
 /** Which routes have counters of their own in a table. */
 function configuredLabels(snapshot: Snapshot): (labels: RouteLabels) => boolean {

@@ -32,7 +32,12 @@ export const cipherList = [
 ].join(":");
 
 /** How long sessions are resumed with the same keys. A client of the hour of the change does one full handshake. */
-const ticketKeysMaxAgeMs = 12 * 3_600_000;
+export const ticketKeysMaxAgeMs = 12 * 3_600_000;
+
+/** New keys for session tickets. Workers share them, so that each resumes the sessions of all. */
+export function makeTicketKeys(): Buffer {
+  return randomBytes(48);
+}
 
 const protocols = ["http/1.1"];
 
@@ -65,16 +70,21 @@ export class TlsContexts {
   #defaultContext: tls.SecureContext;
   #table: RoutingTable | null = null;
   #serverOptions: TlsServerOptions;
-  #ticketKeys = randomBytes(48);
-  readonly #cancelRotation: Cancel;
+  #ticketKeys: Buffer;
+  readonly #cancelRotation: Cancel | null;
 
-  /** Throws when `selfSigned` is no pair: it is ours. */
-  constructor(selfSigned: KeyPair, clock: Clock) {
+  /**
+   * Throws when `selfSigned` is no pair: it is ours. With `ticketKeys` somebody else makes new ones in time and calls
+   * `useTicketKeys`.
+   */
+  constructor(selfSigned: KeyPair, clock: Clock, ticketKeys: Buffer | null = null) {
+    this.#ticketKeys = ticketKeys ?? makeTicketKeys();
     this.#selfSignedPair = selfSigned;
     this.#selfSigned = this.#make(selfSigned);
     this.#defaultContext = this.#selfSigned;
     this.#serverOptions = this.#makeServerOptions(false);
-    this.#cancelRotation = clock.every(ticketKeysMaxAgeMs, () => this.rotateTicketKeys());
+    this.#cancelRotation =
+      ticketKeys === null ? clock.every(ticketKeysMaxAgeMs, () => this.rotateTicketKeys()) : null;
   }
 
   /** For the next accepted connection; a new object after each `publish`. */
@@ -138,9 +148,13 @@ export class TlsContexts {
     return this.#defaultContext;
   }
 
-  /** Only the keys of the context that a handshake starts with count, so the other contexts keep theirs. */
   rotateTicketKeys(): void {
-    this.#ticketKeys = randomBytes(48);
+    this.useTicketKeys(makeTicketKeys());
+  }
+
+  /** Only the keys of the context that a handshake starts with count, so the other contexts keep theirs. */
+  useTicketKeys(keys: Buffer): void {
+    this.#ticketKeys = keys;
     this.#selfSigned = this.#make(this.#selfSignedPair);
     if (this.#table === null) {
       this.#defaultContext = this.#selfSigned;
@@ -153,7 +167,7 @@ export class TlsContexts {
   }
 
   close(): void {
-    this.#cancelRotation();
+    this.#cancelRotation?.();
   }
 
   #contextOf(certificate: CertificateIr): tls.SecureContext | null {

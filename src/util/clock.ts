@@ -11,8 +11,12 @@ export interface Clock {
 
 export type Cancel = () => void;
 
+/** `performance.now()` begins with its thread; the monotonic clock of the system is one for all. */
+const threadStartMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+
+/** The same scale in all threads of the process. */
 export const systemClock: Clock = {
-  nowMs: () => performance.now(),
+  nowMs: () => threadStartMs + performance.now(),
   every(intervalMs, callback) {
     const timer = setInterval(callback, intervalMs).unref();
     return () => clearInterval(timer);

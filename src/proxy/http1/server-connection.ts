@@ -288,6 +288,8 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     this.#isChunked = false;
     this.#isUntilClose = false;
     if (!this.#isRequestRead && !this.#mayDiscard()) this.#isLast = true;
+    // A shutdown may have begun since the request came.
+    if (this.#core.isDraining) this.#isLast = true;
     let head = `HTTP/1.1 ${status} ${reason}\r\n${lines}`;
     if (contentLength >= 0) {
       if (status !== 204) head += `Content-Length: ${contentLength}\r\n`;
@@ -529,6 +531,7 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     this.#core.deadlines.delete(this);
     this.#listener.connections.delete(this);
     this.#listener.counters.closed();
+    this.#core.connections.close();
     if (this.#isUntilClose && !this.isTls) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
   }

@@ -1,7 +1,11 @@
 // Passive health: what the data path learns of an endpoint by connecting to it, shared by all routes and upstreams.
-// Outlives snapshots; an endpoint is forgotten when the last upstream that has it lets it go.
+// Outlives snapshots; an endpoint is forgotten when the last upstream that has it lets it go. The numbers are shared with
+// the other workers, so that what one finds out holds for all; the words for it are its own.
 import type { EndpointIr } from "../../ir/routing.ts";
 import type { Clock } from "../../util/clock.ts";
+import { EndpointCells } from "../shared/endpoint-cells.ts";
+import type { EndpointDirectory, SharedEndpoint } from "../shared/endpoint-directory.ts";
+import { SharedState } from "../shared/shared-state.ts";
 import type { BalancedEndpoint, EndpointSource } from "./balancer/balancer.ts";
 import { Latency } from "./latency.ts";
 
@@ -44,6 +48,13 @@ export function endpointKey(address: string, port: number): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
+/** What an endpoint needs of its registry. */
+interface EndpointContext {
+  readonly clock: Clock;
+  readonly options: HealthOptions;
+  onEjected(): void;
+}
+
 /**
  * One endpoint. An attempt is announced with `started`; it may bring `succeeded`, `failed` or `abandoned`, and it is over
  * with `finished`.
@@ -52,141 +63,169 @@ export class EndpointHealth implements BalancedEndpoint {
   readonly key: string;
   readonly address: string;
   readonly port: number;
+  /** As this worker sees it. */
   readonly latency = new Latency();
-  readonly #clock: Clock;
-  readonly #options: HealthOptions;
-  #active = 0;
-  #failuresInARow = 0;
-  /** Ejections without a success between them; 0: healthy. */
-  #level = 0;
-  #ejectionsTotal = 0;
-  #sinceMs: number;
-  #trialAtMs = 0;
-  /** Until then a trial is under way; in the past: none. */
-  #trialEndsAtMs = 0;
+  readonly #context: EndpointContext;
+  readonly #shared: SharedEndpoint;
+  #cells: EndpointCells;
   #reason = "";
+  /** Attempts of this worker. */
+  #active = 0;
+  #isReleased = false;
+  #hasLeft = false;
 
-  constructor(address: string, port: number, clock: Clock, options: HealthOptions) {
+  constructor(address: string, port: number, context: EndpointContext, directory: EndpointDirectory) {
     this.key = endpointKey(address, port);
     this.address = address;
     this.port = port;
-    this.#clock = clock;
-    this.#options = options;
-    this.#sinceMs = clock.nowMs();
+    this.#context = context;
+    this.#shared = directory.acquire(this.key, context.clock.nowMs());
+    this.#cells = this.#shared.cells;
   }
 
   /** May be given requests while others could take them. While a trial is under way: no. */
   get isUsable(): boolean {
-    return this.#level === 0 || this.#mayTry(this.#clock.nowMs());
+    return this.#cells.level === 0 || this.#mayTry(this.#context.clock.nowMs());
   }
 
   get ejectionsTotal(): number {
-    return this.#ejectionsTotal;
+    return this.#cells.ejections;
   }
 
-  /** Attempts under way: from connecting to the end of the response, or of the tunnel. */
+  /** In no table any more. The shared cells are given back with the last attempt. */
+  release(): void {
+    this.#isReleased = true;
+    if (this.#active === 0) this.#leave();
+  }
+
+  /** Attempts under way, of all workers: from connecting to the end of the response, or of the tunnel. */
   get active(): number {
-    return this.#active;
+    return this.#cells.active;
   }
 
   /** A request goes to the endpoint. After the time out that is the trial. */
   started(): void {
     this.#active += 1;
-    if (this.#level === 0) return;
-    const nowMs = this.#clock.nowMs();
-    if (this.#mayTry(nowMs)) this.#trialEndsAtMs = nowMs + this.#options.trialMaxMs;
+    this.#cells.addActive(1);
+    if (this.#cells.level === 0) return;
+    const nowMs = this.#context.clock.nowMs();
+    // Two workers may begin a trial within the same microsecond; nothing depends on there being one.
+    if (this.#mayTry(nowMs)) this.#cells.trialEndsAtMs = nowMs + this.#context.options.trialMaxMs;
   }
 
   /** Once for each `started`. */
   finished(): void {
     this.#active -= 1;
+    this.#cells.addActive(-1);
+    if (this.#isReleased && this.#active === 0) this.#leave();
   }
 
   /** A connection was established, or a response came on one. Everything before it is forgiven. */
   succeeded(): void {
-    if (this.#failuresInARow === 0) return;
-    this.#failuresInARow = 0;
+    const cells = this.#cells;
+    if (cells.failuresInARow === 0) return;
+    cells.clearFailures();
     this.#reason = "";
-    this.#trialEndsAtMs = 0;
-    if (this.#level === 0) return;
-    this.#level = 0;
-    this.#sinceMs = this.#clock.nowMs();
+    cells.trialEndsAtMs = 0;
+    const { level } = cells;
+    if (level > 0 && cells.changeLevel(level, 0)) cells.sinceMs = this.#context.clock.nowMs();
   }
 
   /** A connection could not be established. */
   failed(reason: string): void {
-    const nowMs = this.#clock.nowMs();
-    this.#failuresInARow += 1;
+    const nowMs = this.#context.clock.nowMs();
+    const cells = this.#cells;
+    const failuresInARow = cells.addFailure();
     this.#reason = reason;
+    const { level } = cells;
     // During the time out: attempts that began before it, or that were made because all endpoints are ejected. They tell
     // nothing new, and must not lengthen it.
     const counts =
-      this.#level === 0 ? this.#failuresInARow >= this.#options.failuresMax : nowMs >= this.#trialAtMs;
-    if (counts) this.#eject(nowMs);
+      level === 0 ? failuresInARow >= this.#context.options.failuresMax : nowMs >= cells.trialAtMs;
+    if (counts) this.#eject(level, nowMs);
   }
 
   /** The attempt ended without telling anything of the endpoint: the client went away first. */
   abandoned(): void {
-    this.#trialEndsAtMs = 0;
+    this.#cells.trialEndsAtMs = 0;
   }
 
   report(): HealthReport {
-    const nowMs = this.#clock.nowMs();
-    const isOut = this.#level > 0 && nowMs < this.#trialAtMs;
+    const nowMs = this.#context.clock.nowMs();
+    const cells = this.#cells;
+    const isOut = cells.level > 0 && nowMs < cells.trialAtMs;
     return {
       key: this.key,
-      state: this.#level === 0 ? "healthy" : isOut ? "ejected" : "trial",
-      forMs: nowMs - this.#sinceMs,
-      reason: this.#reason,
-      failuresInARow: this.#failuresInARow,
-      ejectionsTotal: this.#ejectionsTotal,
-      trialInMs: isOut ? this.#trialAtMs - nowMs : 0,
+      state: cells.level === 0 ? "healthy" : isOut ? "ejected" : "trial",
+      forMs: nowMs - cells.sinceMs,
+      // Another worker may have had the success that ends it.
+      reason: cells.failuresInARow === 0 ? "" : this.#reason,
+      failuresInARow: cells.failuresInARow,
+      ejectionsTotal: cells.ejections,
+      trialInMs: isOut ? cells.trialAtMs - nowMs : 0,
     };
   }
 
   #mayTry(nowMs: number): boolean {
-    return nowMs >= this.#trialAtMs && nowMs >= this.#trialEndsAtMs;
+    return nowMs >= this.#cells.trialAtMs && nowMs >= this.#cells.trialEndsAtMs;
   }
 
-  #eject(nowMs: number): void {
-    if (this.#level === 0) this.#sinceMs = nowMs;
-    this.#level += 1;
-    this.#ejectionsTotal += 1;
-    const { backOffMinMs, backOffMaxMs } = this.#options;
-    this.#trialAtMs = nowMs + Math.min(backOffMaxMs, backOffMinMs * 2 ** (this.#level - 1));
-    this.#trialEndsAtMs = 0;
+  #eject(level: number, nowMs: number): void {
+    const cells = this.#cells;
+    // Of workers that find out at the same time one ejects.
+    if (!cells.changeLevel(level, level + 1)) return;
+    const { backOffMinMs, backOffMaxMs } = this.#context.options;
+    cells.trialAtMs = nowMs + Math.min(backOffMaxMs, backOffMinMs * 2 ** level);
+    cells.trialEndsAtMs = 0;
+    if (level === 0) cells.sinceMs = nowMs;
+    cells.addEjection();
+    this.#context.onEjected();
+  }
+
+  #leave(): void {
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    this.#cells = EndpointCells.local();
+    this.#shared.release();
   }
 }
 
 /** Every endpoint that an upstream holds, by key. */
 export class HealthRegistry implements EndpointSource<EndpointHealth> {
-  readonly #clock: Clock;
-  readonly #options: HealthOptions;
+  readonly #directory: EndpointDirectory;
   readonly #held = new Map<string, { readonly health: EndpointHealth; holders: number }>();
-  /** Of endpoints that are gone: a counter must not go back. */
-  #ejectionsBefore = 0;
+  readonly #context: EndpointContext;
+  #ejections = 0;
 
-  constructor(clock: Clock, options: HealthOptions = defaultHealthOptions) {
-    this.#clock = clock;
-    this.#options = options;
+  constructor(
+    clock: Clock,
+    directory: EndpointDirectory = SharedState.alone().endpoints,
+    options: HealthOptions = defaultHealthOptions,
+  ) {
+    this.#directory = directory;
+    this.#context = {
+      clock,
+      options,
+      onEjected: () => {
+        this.#ejections += 1;
+      },
+    };
   }
 
   get size(): number {
     return this.#held.size;
   }
 
-  /** Since the start, of all endpoints. */
+  /** Since the start: those that this worker decided on. */
   get ejectionsTotal(): number {
-    let total = this.#ejectionsBefore;
-    for (const { health } of this.#held.values()) total += health.ejectionsTotal;
-    return total;
+    return this.#ejections;
   }
 
   acquire({ address, port }: Pick<EndpointIr, "address" | "port">): EndpointHealth {
     const key = endpointKey(address, port);
     let held = this.#held.get(key);
     if (held === undefined) {
-      held = { health: new EndpointHealth(address, port, this.#clock, this.#options), holders: 0 };
+      held = { health: new EndpointHealth(address, port, this.#context, this.#directory), holders: 0 };
       this.#held.set(key, held);
     }
     held.holders += 1;
@@ -204,7 +243,7 @@ export class HealthRegistry implements EndpointSource<EndpointHealth> {
     held.holders -= 1;
     if (held.holders > 0) return;
     this.#held.delete(health.key);
-    this.#ejectionsBefore += health.ejectionsTotal;
+    health.release();
   }
 
   /** Outcome of an attempt to connect: null is a success. Nothing happens for an endpoint that nobody holds any more. */

@@ -1,0 +1,100 @@
+// What all workers know of one endpoint: numbers in shared memory. Whoever has no shared memory, such as an endpoint that
+// is gone from every table and still answers its last request, has the same cells for itself.
+
+/** Int32 of one endpoint, before the cells of the workers. */
+const Field = { FailuresInARow: 0, Level: 1, Ejections: 2 } as const;
+export const sharedFields = 3;
+/** Float64 of one endpoint. */
+const Time = { Since: 0, TrialAt: 1, TrialEndsAt: 2 } as const;
+export const timeFields = 3;
+
+/** Times are on the scale of `systemClock`, which is the same in all threads. */
+export class EndpointCells {
+  readonly #counts: Int32Array;
+  /**
+   * Not atomic: there is no such access to doubles. An aligned store of eight bytes is one store on every processor that
+   * Node runs on, and these times only say when the next trial is.
+   */
+  readonly #times: Float64Array;
+  readonly #worker: number;
+
+  /** `counts`: `sharedFields`, then the active requests of each worker. */
+  constructor(counts: Int32Array, times: Float64Array, worker: number) {
+    this.#counts = counts;
+    this.#times = times;
+    this.#worker = worker;
+  }
+
+  static local(): EndpointCells {
+    return new EndpointCells(new Int32Array(sharedFields + 1), new Float64Array(timeFields), 0);
+  }
+
+  get failuresInARow(): number {
+    return Atomics.load(this.#counts, Field.FailuresInARow);
+  }
+
+  /** Returns the failures in a row, this one included. */
+  addFailure(): number {
+    return Atomics.add(this.#counts, Field.FailuresInARow, 1) + 1;
+  }
+
+  clearFailures(): void {
+    Atomics.store(this.#counts, Field.FailuresInARow, 0);
+  }
+
+  /** Ejections without a success between them; 0: healthy. */
+  get level(): number {
+    return Atomics.load(this.#counts, Field.Level);
+  }
+
+  /** False: another worker was first. */
+  changeLevel(from: number, to: number): boolean {
+    return Atomics.compareExchange(this.#counts, Field.Level, from, to) === from;
+  }
+
+  get ejections(): number {
+    return Atomics.load(this.#counts, Field.Ejections);
+  }
+
+  addEjection(): void {
+    Atomics.add(this.#counts, Field.Ejections, 1);
+  }
+
+  get sinceMs(): number {
+    return this.#times[Time.Since] ?? 0;
+  }
+
+  set sinceMs(value: number) {
+    this.#times[Time.Since] = value;
+  }
+
+  get trialAtMs(): number {
+    return this.#times[Time.TrialAt] ?? 0;
+  }
+
+  set trialAtMs(value: number) {
+    this.#times[Time.TrialAt] = value;
+  }
+
+  /** Until then a trial is under way; in the past: none. */
+  get trialEndsAtMs(): number {
+    return this.#times[Time.TrialEndsAt] ?? 0;
+  }
+
+  set trialEndsAtMs(value: number) {
+    this.#times[Time.TrialEndsAt] = value;
+  }
+
+  /** Requests of this worker; of its own cell it is the only writer. */
+  addActive(change: 1 | -1): void {
+    const index = sharedFields + this.#worker;
+    this.#counts[index] = (this.#counts[index] ?? 0) + change;
+  }
+
+  /** Requests that all workers have at the endpoint. */
+  get active(): number {
+    let total = 0;
+    for (let i = sharedFields; i < this.#counts.length; i += 1) total += this.#counts[i] ?? 0;
+    return total;
+  }
+}
