@@ -121,8 +121,26 @@ export const metricDefinitions = {
   tableGeneration: {
     name: "fairway_table_generation",
     type: "gauge",
-    help: "Number of the routing table in use; grows by one with every change of routes or endpoints.",
+    help: "Number of the last routing table published; grows by one with every change of routes or endpoints.",
     labels: [],
+  },
+  workerGeneration: {
+    name: "fairway_workers_table_generation",
+    type: "gauge",
+    help: "Number of the routing table that every worker has applied: that of the slowest. 0 before the first.",
+    labels: [],
+  },
+  workers: {
+    name: "fairway_workers",
+    type: "gauge",
+    help: "Worker threads that serve.",
+    labels: [],
+  },
+  workerRestarts: {
+    name: "fairway_worker_restarts_total",
+    type: "counter",
+    help: "Worker threads replaced because they had died (crash) or no longer answered (stuck). Their connections were lost.",
+    labels: ["reason"],
   },
   reloads: {
     name: "fairway_config_reloads_total",

@@ -20,6 +20,15 @@ export class Histogram {
     add(this.#cells, bounds.length + 1, value);
   }
 
+  /** A copy of the cells, for `add` of another one with the same bounds. */
+  cells(): Float64Array {
+    return this.#cells.slice();
+  }
+
+  add(cells: Float64Array): void {
+    for (const [index, value] of cells.entries()) add(this.#cells, index, value);
+  }
+
   /** Cumulative buckets, sum and count as Prometheus wants them. */
   samples(name: string, labels: Readonly<Record<string, string>>): Sample[] {
     const samples: Sample[] = [];

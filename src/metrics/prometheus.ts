@@ -6,12 +6,14 @@ import { ProxyMetrics } from "./proxy-metrics.ts";
 import { ReloadMetrics } from "./reload-metrics.ts";
 import { RequestMetrics } from "./request-metrics.ts";
 import type { MetricSource, Sample } from "./samples.ts";
+import { WorkerMetrics } from "./worker-metrics.ts";
 
 /** All of Fairway's metrics, and the text that Prometheus scrapes. */
 export class Metrics {
   readonly requests = new RequestMetrics();
   readonly proxy = new ProxyMetrics();
   readonly reloads = new ReloadMetrics();
+  readonly workers = new WorkerMetrics();
   readonly #registry = new Registry();
 
   /** `isProcessIncluded`: CPU, memory, event loop and garbage collection of this process too. */
@@ -19,7 +21,7 @@ export class Metrics {
     const labels = { version: options.version, node_version: process.version };
     const build: MetricSource = { samplers: { buildInfo: () => [{ labels, value: 1 }] } };
     if (options.isProcessIncluded) collectDefaultMetrics({ register: this.#registry });
-    for (const { samplers } of [this.requests, this.proxy, this.reloads, build]) {
+    for (const { samplers } of [this.requests, this.proxy, this.reloads, this.workers, build]) {
       for (const [key, read] of Object.entries(samplers)) this.#register(key as MetricKey, read);
     }
   }

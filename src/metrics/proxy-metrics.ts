@@ -3,6 +3,27 @@
 import { metricDefinitions } from "./definitions.ts";
 import { single, type MetricSource, type Sample, type Samplers } from "./samples.ts";
 
+/** The counters of one worker as plain data, which a message can carry. */
+export interface ProxyCounts {
+  readonly counters: Readonly<Record<CounterName, number>>;
+  /** What is open now; a worker that has died has nothing open. */
+  readonly gauges: Readonly<Record<GaugeName, number>>;
+  readonly refused: readonly (readonly [string, number])[];
+  readonly retries: readonly (readonly [string, number])[];
+}
+
+const counterNames = [
+  "tlsHandshakeFailures",
+  "connectionsRefused",
+  "upstreamOpened",
+  "upstreamConnectFailures",
+  "ejections",
+  "internalErrors",
+  "retriesOverBudget",
+] as const;
+type CounterName = (typeof counterNames)[number] | "httpAccepted" | "httpsAccepted";
+type GaugeName = "httpActive" | "httpsActive" | "upstreamActive" | "upstreamIdle";
+
 /** Connections that one listener took from clients. */
 export class ListenerCounters {
   accepted = 0;
@@ -22,8 +43,16 @@ export class ListenerCounters {
 export class CodeCounters {
   readonly #counts = new Map<string, number>();
 
-  add(code: string): void {
-    this.#counts.set(code, (this.#counts.get(code) ?? 0) + 1);
+  add(code: string, times = 1): void {
+    this.#counts.set(code, (this.#counts.get(code) ?? 0) + times);
+  }
+
+  entries(): (readonly [string, number])[] {
+    return [...this.#counts];
+  }
+
+  clear(): void {
+    this.#counts.clear();
   }
 
   get(code: string): number {
@@ -33,6 +62,11 @@ export class CodeCounters {
   samples(label: string): Sample[] {
     return [...this.#counts].map(([code, value]) => ({ labels: { [label]: code }, value }));
   }
+}
+
+/** The counts of a worker that has died: nothing is open any more. */
+export function closedCounts(counts: ProxyCounts): ProxyCounts {
+  return { ...counts, gauges: { httpActive: 0, httpsActive: 0, upstreamActive: 0, upstreamIdle: 0 } };
 }
 
 export class ProxyMetrics implements MetricSource {
@@ -57,6 +91,46 @@ export class ProxyMetrics implements MetricSource {
 
   get downstreamActive(): number {
     return this.http.active + this.https.active;
+  }
+
+  counts(): ProxyCounts {
+    const { http, https, upstreamActive, upstreamIdle } = this;
+    const own = Object.fromEntries(counterNames.map((name) => [name, this[name]])) as Record<
+      (typeof counterNames)[number],
+      number
+    >;
+    return {
+      counters: { ...own, httpAccepted: http.accepted, httpsAccepted: https.accepted },
+      gauges: { httpActive: http.active, httpsActive: https.active, upstreamActive, upstreamIdle },
+      refused: this.refused.entries(),
+      retries: this.retries.entries(),
+    };
+  }
+
+  /** Adds what another worker counted. */
+  add({ counters, gauges, refused, retries }: ProxyCounts): void {
+    for (const name of counterNames) this[name] += counters[name];
+    this.http.accepted += counters.httpAccepted;
+    this.https.accepted += counters.httpsAccepted;
+    this.http.active += gauges.httpActive;
+    this.https.active += gauges.httpsActive;
+    this.upstreamActive += gauges.upstreamActive;
+    this.upstreamIdle += gauges.upstreamIdle;
+    for (const [code, count] of refused) this.refused.add(code, count);
+    for (const [code, count] of retries) this.retries.add(code, count);
+  }
+
+  /** Before the counts of all workers are added up. */
+  clear(): void {
+    for (const name of counterNames) this[name] = 0;
+    for (const listener of [this.http, this.https]) {
+      listener.accepted = 0;
+      listener.active = 0;
+    }
+    this.upstreamActive = 0;
+    this.upstreamIdle = 0;
+    this.refused.clear();
+    this.retries.clear();
   }
 
   readonly samplers: Samplers = {

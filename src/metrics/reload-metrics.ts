@@ -22,9 +22,14 @@ export class ReloadMetrics implements MetricSource {
   #diagnostics: Readonly<Record<string, number>> = { error: 0, warning: 0, info: 0 };
   #certificates: readonly CertificateExpiry[] = [];
 
-  /** A table was published. `unixMs` is the time of day. */
-  applied(generation: number, durationMs: number, unixMs: number): void {
+  /** A table was handed to the workers. */
+  published(generation: number): void {
     this.#generation = generation;
+  }
+
+  /** A table is in use. `unixMs` is the time of day. */
+  applied(generation: number, durationMs: number, unixMs: number): void {
+    this.#generation = Math.max(this.#generation, generation);
     this.#successes += 1;
     this.#isLastSuccessful = true;
     this.#lastSuccessMs = unixMs;

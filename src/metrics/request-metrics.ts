@@ -14,6 +14,17 @@ export interface RouteLabels {
   readonly isCanary: boolean;
 }
 
+/** The counts of one route as plain data, which a message can carry. */
+export interface RouteCounts {
+  readonly labels: RouteLabels;
+  /** By slot: what is counted there, and how often. */
+  readonly keys: Uint32Array;
+  readonly counts: Float64Array;
+  readonly durations: Float64Array;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
 /** Cells of routes that are no longer configured stay this long, so that a last scrape sees their final counts. */
 export const retiredCellsKeepMs = 300_000;
 
@@ -47,7 +58,7 @@ export class RouteCells {
     const known = status >= 100 && status < 600 ? status : 0;
     const key = (methodIndexes.get(method) ?? 0) * statusesMax + known;
     if (key !== this.#lastKey) {
-      this.#lastSlot = this.#slots.get(key) ?? this.#addSlot(key);
+      this.#lastSlot = this.#slotOf(key);
       this.#lastKey = key;
     }
     add(this.#counts, this.#lastSlot, 1);
@@ -72,6 +83,30 @@ export class RouteCells {
     return this.#bytesOut;
   }
 
+  /** As plain data. */
+  export(): RouteCounts {
+    return {
+      labels: this.labels,
+      keys: Uint32Array.from(this.#slots.keys()),
+      counts: this.#counts.slice(0, this.#slots.size),
+      durations: this.durations.cells(),
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+    };
+  }
+
+  /** Adds what another worker counted. */
+  add({ keys, counts, durations, bytesIn, bytesOut }: RouteCounts): void {
+    for (const [slot, key] of keys.entries()) add(this.#counts, this.#slotOf(key), counts[slot] ?? 0);
+    this.durations.add(durations);
+    this.#bytesIn += bytesIn;
+    this.#bytesOut += bytesOut;
+  }
+
+  #slotOf(key: number): number {
+    return this.#slots.get(key) ?? this.#addSlot(key);
+  }
+
   #addSlot(key: number): number {
     const slot = this.#slots.size;
     this.#slots.set(key, slot);
@@ -84,16 +119,18 @@ export class RouteCells {
   }
 }
 
+const noLabels: RouteLabels = {
+  namespace: "",
+  ingress: "",
+  service: "",
+  host: "",
+  path: "",
+  isCanary: false,
+};
+
 export class RequestMetrics implements MetricSource {
   readonly #routes = new Map<string, { readonly cells: RouteCells; retiredAtMs: number }>();
-  readonly #overflow = new RouteCells({
-    namespace: "",
-    ingress: "",
-    service: "",
-    host: "",
-    path: "",
-    isCanary: false,
-  });
+  #overflow = new RouteCells(noLabels);
 
   /**
    * The cells of a route: the same ones for equal labels. Ask again for every new table and keep them no longer
@@ -119,6 +156,25 @@ export class RequestMetrics implements MetricSource {
       else if (route.retiredAtMs < 0) route.retiredAtMs = nowMs;
       else if (nowMs - route.retiredAtMs >= retiredCellsKeepMs) this.#routes.delete(key);
     }
+  }
+
+  /** All counts as plain data. */
+  counts(): RouteCounts[] {
+    return this.#all().map((cells) => cells.export());
+  }
+
+  /** Adds what another worker counted. */
+  add(routes: readonly RouteCounts[]): void {
+    for (const route of routes) {
+      const isOverflow = routeKey(route.labels) === routeKey(noLabels);
+      (isOverflow ? this.#overflow : this.cellsFor(route.labels)).add(route);
+    }
+  }
+
+  /** Before the counts of all workers are added up. */
+  clear(): void {
+    this.#routes.clear();
+    this.#overflow = new RouteCells(noLabels);
   }
 
   readonly samplers: Samplers = {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { metricDefinitions } from "../../src/metrics/definitions.ts";
 import { Metrics } from "../../src/metrics/prometheus.ts";
+import { closedCounts, ProxyMetrics } from "../../src/metrics/proxy-metrics.ts";
 import { retiredCellsKeepMs, routeCellsMax, type RouteLabels } from "../../src/metrics/request-metrics.ts";
 
 const web: RouteLabels = {
@@ -16,6 +17,45 @@ const webLabels = `namespace="shop",ingress="web",service="web",host="shop.examp
 function makeMetrics(): Metrics {
   return new Metrics({ version: "1.2.3", isProcessIncluded: false });
 }
+
+describe("the counts of several workers", () => {
+  test("add up, whatever is counted", () => {
+    const worker = new ProxyMetrics();
+    const fields = Object.keys(worker).filter((key) => typeof worker[key as "ejections"] === "number");
+    // Every number of the class, so that one that is added later is not forgotten.
+    for (const [index, key] of fields.entries()) worker[key as "ejections"] = index + 1;
+    for (const listener of [worker.http, worker.https]) listener.opened();
+    worker.refused.add("notFound");
+    worker.retries.add("upstreamReset", 2);
+    const sum = new ProxyMetrics();
+    for (let i = 0; i < 2; i += 1) sum.add(structuredClone(worker.counts()));
+    for (const [index, key] of fields.entries())
+      expect([key, sum[key as "ejections"]]).toEqual([key, 2 * (index + 1)]);
+    expect([sum.http, sum.https].map(({ accepted, active }) => [accepted, active])).toEqual([
+      [2, 2],
+      [2, 2],
+    ]);
+    expect([sum.refused.get("notFound"), sum.retries.get("upstreamReset")]).toEqual([2, 4]);
+    sum.clear();
+    sum.add(closedCounts(worker.counts()));
+    expect([sum.http.accepted, sum.http.active, sum.upstreamIdle]).toEqual([1, 0, 0]);
+  });
+
+  test("of routes add up by labels, method and status", async () => {
+    const [first, second, sum] = [makeMetrics(), makeMetrics(), makeMetrics()];
+    first.requests.cellsFor(web).observe(200, "GET", 3, 100, 1000);
+    second.requests.cellsFor(web).observe(404, "GET", 3, 1, 10);
+    second.requests.cellsFor(web).observe(200, "GET", 30, 100, 1000);
+    for (const { requests } of [first, second]) sum.requests.add(structuredClone(requests.counts()));
+    const text = await sum.text();
+    expect(text).toContain(`fairway_requests_total{${webLabels},method="GET",status="200"} 2\n`);
+    expect(text).toContain(`fairway_requests_total{${webLabels},method="GET",status="404"} 1\n`);
+    expect(text).toContain(`fairway_request_duration_seconds_count{${webLabels}} 3\n`);
+    expect(text).toContain(`fairway_request_received_bytes_total{${webLabels}} 201\n`);
+    sum.requests.clear();
+    expect(await sum.text()).not.toContain("fairway_requests_total{");
+  });
+});
 
 describe("requests", () => {
   test("are counted by route, method and status, with durations and bytes", async () => {
