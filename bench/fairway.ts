@@ -1,4 +1,5 @@
 // Starts the real program, `bin/fairway controller`, on a directory of manifests, and waits until it serves them.
+import { spawnSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { freePort, startProgram, stop, type Child } from "./children.ts";
@@ -17,7 +18,8 @@ export interface Fairway {
   readonly adminPort: number;
 }
 
-export async function startFairway(directory: string): Promise<Fairway> {
+/** `workers`: one where CPU per request is compared, as the peers have one process. */
+export async function startFairway(directory: string, workers = 1): Promise<Fairway> {
   for (let tries = 1; ; tries += 1) {
     const [httpPort, httpsPort, adminPort] = [await freePort(), await freePort(), await freePort()];
     const child = startProgram("fairway", PROGRAM, [
@@ -29,6 +31,7 @@ export async function startFairway(directory: string): Promise<Fairway> {
       "--bind-address=127.0.0.1",
       "--healthz-host=127.0.0.1",
       "--allow-loopback-upstreams",
+      ...(hasWorkers() ? [`--workers=${workers}`] : []),
     ]);
     try {
       await Promise.race([isReady(`http://127.0.0.1:${adminPort}/readyz`), child.died]);
@@ -38,6 +41,11 @@ export async function startFairway(directory: string): Promise<Fairway> {
       if (tries === TRIES || !child.output().includes("EADDRINUSE")) throw error;
     }
   }
+}
+
+/** A version to be compared with may be older than the flag. */
+function hasWorkers(): boolean {
+  return spawnSync(PROGRAM, ["controller", "--help"], { encoding: "utf8" }).stdout.includes("--workers");
 }
 
 /** `/readyz` answers 200 once the first full routing table is in use. */

@@ -9,6 +9,8 @@ export interface BenchOptions {
   readonly peers: readonly PeerName[];
   /** Bytes of content in each response. */
   readonly body: number;
+  /** Threads of Fairway; the peers have one process each. */
+  readonly workers: number;
   readonly isJson: boolean;
 }
 
@@ -19,6 +21,7 @@ export const USAGE = `Usage: npm run bench -- [options]
   --connections N   keep-alive connections of the load (default 64)
   --body BYTES      content of each response (default 1024)
   --peers A,B,...   of ${PEER_NAMES.join(", ")} (default all; the last two if installed)
+  --workers N       threads of Fairway (default 1: as many as the peers)
   --json            the result as JSON on standard output, the progress on standard error
   --help
 `;
@@ -33,6 +36,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
       connections: { type: "string", default: "64" },
       body: { type: "string", default: "1024" },
       peers: { type: "string", default: PEER_NAMES.join(",") },
+      workers: { type: "string", default: "1" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -44,6 +48,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
     connections: integer("connections", values.connections, 1),
     body: integer("body", values.body, 0),
     peers: peerNames(values.peers),
+    workers: integer("workers", values.workers, 1),
     isJson: values.json,
   };
 }

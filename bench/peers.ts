@@ -25,10 +25,14 @@ export const PEER_NAMES = ["fairway", "http-proxy", "undici", "nginx", "haproxy"
 export type PeerName = (typeof PEER_NAMES)[number];
 
 /** Undefined when the peer is an optional program that is not installed. */
-export async function startPeer(name: PeerName, backendPort: number): Promise<Peer | undefined> {
+export async function startPeer(
+  name: PeerName,
+  backendPort: number,
+  fairwayWorkers: number,
+): Promise<Peer | undefined> {
   switch (name) {
     case "fairway": {
-      const { child, httpPort } = await startFairway(fairwayManifests(backendPort));
+      const { child, httpPort } = await startFairway(fairwayManifests(backendPort), fairwayWorkers);
       return { name, version: versionOf("../package.json"), port: httpPort, child };
     }
     case "http-proxy":

@@ -35,7 +35,7 @@ async function startPeers(options: BenchOptions, progress: (line: string) => voi
   const backend = await startServer("./backend.ts", [String(options.body)]);
   const peers: Peer[] = [];
   for (const name of options.peers) {
-    const peer = await startPeer(name, backend.port);
+    const peer = await startPeer(name, backend.port, options.workers);
     if (peer === undefined) {
       progress(`${name}: not installed`);
       continue;

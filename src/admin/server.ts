@@ -14,7 +14,7 @@ export interface AdminSubject {
   readonly metricsText: () => Promise<string>;
   readonly metricsContentType: string;
   /** Null before the first table. */
-  readonly table: () => TableView | null;
+  readonly table: () => TableView | null | Promise<TableView | null>;
   readonly diagnostics: () => readonly Diagnostic[];
 }
 
@@ -135,7 +135,9 @@ export class AdminServer {
     if (!isLocal(request.socket.remoteAddress ?? "", request.headers.host ?? "localhost"))
       return text(403, "only from the same machine, by address or as localhost");
     const asJson = wantsJson(request, query);
-    return path === "/debug/table" ? tablePage(subject.table(), asJson) : diagnosticsPage(subject, asJson);
+    return path === "/debug/table"
+      ? tablePage(await subject.table(), asJson)
+      : diagnosticsPage(subject, asJson);
   }
 }
 

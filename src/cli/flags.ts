@@ -1,6 +1,7 @@
 // The flags of the command line as data: names, values, defaults, texts. `--help` and docs/flags.md are made from them.
 // Names and defaults are those of ingress-nginx; what only Fairway has says so.
 import { isIP } from "node:net";
+import { availableParallelism } from "node:os";
 import { defaultTranslateOptions as translateDefaults } from "../controller/translate/options.ts";
 import { isLogLevel, logLevels, type LogFormat, type LogLevel } from "./log.ts";
 
@@ -39,12 +40,15 @@ const boolean: FlagType<boolean> = {
   },
 };
 
-function integer(placeholder: string, what: string, max: number): FlagType<number> {
+/** More threads than any machine has use for; each costs memory. */
+const workersMax = 256;
+
+function integer(placeholder: string, what: string, max: number, min = 0): FlagType<number> {
   return {
     placeholder,
     parse(text) {
-      if (/^\d{1,10}$/.test(text) && Number(text) <= max) return Number(text);
-      throw new FlagValueError(`expected ${what}, 0 to ${max}`);
+      if (/^\d{1,10}$/.test(text) && Number(text) >= min && Number(text) <= max) return Number(text);
+      throw new FlagValueError(`expected ${what}, ${min} to ${max}`);
     },
   };
 }
@@ -60,6 +64,7 @@ function matching(placeholder: string, pattern: RegExp, expected: string): FlagT
 }
 
 const port = integer("<port>", "a port", 65_535);
+const workers = integer("<number>", "a number of threads", workersMax, 1);
 const seconds = integer("<seconds>", "a number of seconds", 86_400);
 const name = "[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?";
 const namespacedName = matching("<namespace/name>", new RegExp(`^${name}/${name}$`), "namespace/name");
@@ -209,6 +214,14 @@ export const translateFlags = {
 };
 
 export const operationFlags = {
+  workers: flag({
+    name: "workers",
+    type: workers,
+    default: Math.min(availableParallelism(), workersMax),
+    defaultText: "the CPUs that are available, by affinity and container limits",
+    description: "Threads that serve. (a ConfigMap key of ingress-nginx: worker-processes)",
+    group: "Operation",
+  }),
   shutdownGracePeriod: flag({
     name: "shutdown-grace-period",
     type: seconds,
@@ -306,6 +319,9 @@ export const controllerFlags = {
   ...operationFlags,
 };
 
+/** Enough to show that there are several. */
+const demoWorkersMax = 2;
+
 export const demoFlags = {
   manifests: flag({
     ...manifestsFlag,
@@ -313,6 +329,11 @@ export const demoFlags = {
     description: "Directory to serve instead of the demo's own, such as a copy of it.",
   }),
   ...listenerFlags({ http: 8080, https: 8443, isLoopback: true }),
+  workers: flag({
+    ...operationFlags.workers,
+    default: Math.min(availableParallelism(), demoWorkersMax),
+    defaultText: "1 or 2, by the CPUs that are available",
+  }),
   logLevel: operationFlags.logLevel,
   logFormat: operationFlags.logFormat,
 };

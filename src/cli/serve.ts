@@ -1,4 +1,5 @@
 // The composition root: the only place that knows every part. Manifests in, traffic out, an admin port beside it.
+// This thread has the controller and the admin port; the data path runs in worker threads.
 import { AdminServer } from "../admin/server.ts";
 import type { TableView } from "../admin/table-view.ts";
 import { RebuildLoop, type RebuildState } from "../controller/rebuild.ts";
@@ -8,8 +9,9 @@ import type { Diagnostic } from "../ir/diagnostic.ts";
 import { formatRef } from "../ir/object-ref.ts";
 import { Metrics } from "../metrics/prometheus.ts";
 import { defaultLimits } from "../proxy/limits.ts";
-import { Proxy } from "../proxy/proxy.ts";
-import { TlsContexts } from "../proxy/tls-contexts.ts";
+import { compile } from "../proxy/routing/table.ts";
+import { WorkerPool } from "../proxy/worker/worker-pool.ts";
+import { defaultHeartbeat } from "../proxy/worker/worker-thread.ts";
 import { systemClock } from "../util/clock.ts";
 import { makeDefaultCertificate, type KeyPair } from "./default-certificate.ts";
 import { DiagnosticLog } from "./diagnostic-log.ts";
@@ -18,6 +20,7 @@ import type { Log } from "./log.ts";
 import { viewSnapshot } from "./snapshot-view.ts";
 import { listenError, StartError, systemCode } from "./start-error.ts";
 import { packageVersion } from "./version.ts";
+import { workerEntry } from "./worker-entry.ts";
 
 export interface ServeOptions {
   /** Directories of manifests. */
@@ -30,6 +33,8 @@ export interface ServeOptions {
   /** Empty: all addresses. */
   readonly healthzHost: string;
   readonly healthCheckPath: string;
+  /** Threads that serve: 1 or more. */
+  readonly workers: number;
   readonly translate: Omit<TranslateOptions, "lastGoodCertificates">;
   readonly log: Log;
 }
@@ -58,15 +63,16 @@ export class Controller {
   readonly #options: ServeOptions;
   readonly #selfSigned: KeyPair;
   readonly #metrics = new Metrics({ version: packageVersion(), isProcessIncluded: true });
-  readonly #tls: TlsContexts;
-  readonly #proxy: Proxy;
+  readonly #pool: WorkerPool;
   readonly #admin: AdminServer;
   readonly #loop: RebuildLoop;
   readonly #diagnosticLog: DiagnosticLog;
   #ports: BoundPorts = { http: 0, https: 0, admin: 0 };
   #diagnostics: readonly Diagnostic[] = [];
   #problems: readonly string[] = [];
-  #loggedGeneration = 0;
+  /** Tables that some worker has yet to apply: how long they took to build, and when they were published. */
+  readonly #pending = new Map<number, { readonly buildMs: number; readonly publishedAtMs: number }>();
+  #publishedGeneration = 0;
   #isShuttingDown = false;
 
   constructor(options: ServeOptions, selfSigned: KeyPair) {
@@ -75,29 +81,13 @@ export class Controller {
     this.#options = options;
     this.#selfSigned = selfSigned;
     this.#diagnosticLog = new DiagnosticLog(log);
-    this.#tls = new TlsContexts(selfSigned, systemClock);
-    this.#proxy = new Proxy({
-      httpPort: options.httpPort,
-      httpsPort: options.httpsPort,
-      addresses: options.bindAddress,
-      runtimes: featureRuntimes,
-      tls: this.#tls,
-      limits: defaultLimits,
-      clock: systemClock,
-      random: Math.random,
-      allowsLoopback: options.translate.allowLoopbackUpstreams,
-      metrics: metrics.proxy,
-      requestMetrics: metrics.requests,
-      onBug: (error) => log.error(`a bug in Fairway: ${stackOf(error)}`),
-    });
+    this.#pool = this.#makePool();
     this.#loop = new RebuildLoop({
       sources: options.manifests.map((directory) => new DirectorySource({ directory, clock: systemClock })),
       translate: options.translate,
       publisher: {
-        publishTable: (ir) => {
-          this.#problems = this.#proxy.publish(ir);
-        },
-        publishEndpoints: (changed) => this.#proxy.publishEndpoints(changed),
+        publishTable: (ir) => this.#pool.publishTable(ir),
+        publishEndpoints: (changed) => this.#pool.publishEndpoints(changed),
       },
       clock: systemClock,
       onRemoved: (ref, origin) =>
@@ -129,23 +119,25 @@ export class Controller {
   /** Null: it serves. */
   get notReadyReason(): string | null {
     if (this.#isShuttingDown) return "shutting down";
-    return this.#proxy.snapshot === null ? "the manifests have not been read yet" : null;
+    if (this.#pool.appliedGeneration === 0) return "the manifests have not been read yet";
+    return this.#pool.serving === 0 ? "no worker serves" : null;
   }
 
   /** Ports first: a busy one must be told before anything else is done. Until the first table all answers are 503. */
   async start(): Promise<void> {
     const { healthzPort, healthzHost } = this.#options;
-    const { httpPort, httpsPort } = await this.#proxy.listen().catch((cause: unknown) => {
+    const { http, https } = await this.#pool.start().catch((cause: unknown) => {
       const code = systemCode(cause);
       throw new StartError(code === "" ? messageOf(cause) : `${messageOf(cause)} (${code})`, { cause });
     });
     const { port } = await this.#admin.listen().catch((cause: unknown) => {
       throw listenError("--healthz-port", healthzHost, healthzPort, cause);
     });
-    this.#ports = { http: httpPort, https: httpsPort, admin: port };
+    this.#ports = { http, https, admin: port };
     await this.#loop.start().catch((cause: unknown) => {
       throw new StartError(messageOf(cause), { cause });
     });
+    await this.#pool.settled();
   }
 
   /**
@@ -155,12 +147,12 @@ export class Controller {
    */
   async shutDown(graceMs: number, deadlineMs: number): Promise<number> {
     this.#isShuttingDown = true;
-    this.#proxy.startDraining();
+    this.#pool.startDraining();
     if (graceMs > 0) {
-      // The listening sockets keep the process alive meanwhile, and the rebuild loop goes on: endpoints still change.
+      // The workers keep the process alive meanwhile, and the rebuild loop goes on: endpoints still change.
       await new Promise<void>((resolve) => void systemClock.after(graceMs, resolve));
     }
-    const cut = await this.#proxy.drain(deadlineMs);
+    const cut = await this.#pool.drain(deadlineMs);
     await this.close();
     return cut;
   }
@@ -168,8 +160,7 @@ export class Controller {
   /** At once. */
   async close(): Promise<void> {
     await this.#loop.close();
-    this.#proxy.close();
-    this.#tls.close();
+    await this.#pool.close();
     await this.#admin.close();
   }
 
@@ -178,10 +169,11 @@ export class Controller {
     this.#diagnostics = state.diagnostics;
     this.#diagnosticLog.update(state.diagnostics, this.#problems);
     reloads.setDiagnostics(countBySeverity(state.diagnostics));
-    const generation = this.#proxy.snapshot?.generation ?? 0;
-    if (generation === this.#loggedGeneration) return;
-    this.#loggedGeneration = generation;
-    reloads.applied(generation, state.lastBuildMs, Date.now());
+    const { generation } = this.#pool;
+    if (generation === this.#publishedGeneration) return;
+    this.#publishedGeneration = generation;
+    this.#pending.set(generation, { buildMs: state.lastBuildMs, publishedAtMs: systemClock.nowMs() });
+    reloads.published(generation);
     reloads.setCertificates(
       (state.ir?.certificates ?? []).map(({ secret, notAfter }) => ({
         namespace: secret.namespace,
@@ -189,20 +181,68 @@ export class Controller {
         notAfterMs: Date.parse(notAfter),
       })),
     );
-    this.#options.log.info(`table ${generation} is in use after ${state.lastBuildMs.toFixed(1)} ms`);
   }
 
-  #metricsText(): Promise<string> {
-    this.#metrics.proxy.ejections = this.#proxy.health.ejectionsTotal;
+  #makePool(): WorkerPool {
+    const { log, workers, httpPort, httpsPort, bindAddress, translate } = this.#options;
+    return new WorkerPool({
+      workers,
+      entry: workerEntry,
+      ports: { http: httpPort, https: httpsPort },
+      addresses: bindAddress,
+      limits: defaultLimits,
+      allowsLoopback: translate.allowLoopbackUpstreams,
+      selfSigned: this.#selfSigned,
+      clock: systemClock,
+      heartbeat: defaultHeartbeat,
+      metrics: this.#metrics.workers,
+      events: {
+        onApplied: (generation, problems) => this.#onApplied(generation, problems),
+        onNotApplied: (message) => {
+          this.#metrics.reloads.failed();
+          log.error(`a bug in Fairway, the last good table keeps serving: ${message}`);
+        },
+        onBug: (message) => log.error(`a bug in Fairway: ${message}`),
+        onWorkerLost: (message) => log.error(message),
+        onWorkerBack: (message) => log.info(message),
+      },
+    });
+  }
+
+  /** All workers serve the table of `generation`. */
+  #onApplied(generation: number, problems: readonly string[]): void {
+    this.#problems = problems;
+    this.#diagnosticLog.update(this.#diagnostics, problems);
+    for (const [pending, { buildMs, publishedAtMs }] of this.#pending) {
+      if (pending > generation) continue;
+      this.#pending.delete(pending);
+      const durationMs = buildMs + systemClock.nowMs() - publishedAtMs;
+      this.#metrics.reloads.applied(pending, durationMs, Date.now());
+      this.#options.log.info(`table ${pending} is in use after ${durationMs.toFixed(1)} ms`);
+    }
+  }
+
+  async #metricsText(): Promise<string> {
+    const { proxy, requests } = this.#metrics;
+    const counts = await this.#pool.counts();
+    // Nothing waits between here and the reading of the samples.
+    proxy.clear();
+    requests.clear();
+    for (const worker of counts) {
+      proxy.add(worker.proxy);
+      requests.add(worker.routes);
+    }
     return this.#metrics.text();
   }
 
-  #tableView(): TableView | null {
-    const { snapshot } = this.#proxy;
-    if (snapshot === null) return null;
+  /** Compiled for the one who asks: the tables in use are in the workers. */
+  async #tableView(): Promise<TableView | null> {
+    const { ir, generation } = this.#pool;
+    if (ir === null) return null;
+    const snapshot = { ...compile(ir, featureRuntimes, null), generation };
     const tableProblems = new Set(snapshot.table.problems);
     return viewSnapshot(snapshot, {
-      health: this.#proxy.health.reports(),
+      health: await this.#pool.health(),
       problems: this.#problems.filter((problem) => !tableProblems.has(problem)),
       selfSigned: this.#selfSigned,
     });

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { Command, CommanderError } from "commander";
 import { describe, expect, test } from "vitest";
 import { addFlags, flagValues, normalizeWords } from "../../src/cli/arguments.ts";
@@ -30,6 +31,7 @@ describe("flags", () => {
   test("have the defaults of ingress-nginx", () => {
     expect(parse()).toEqual({
       manifests: [],
+      workers: availableParallelism(),
       httpPort: 80,
       httpsPort: 443,
       bindAddress: [],

@@ -55,14 +55,15 @@ function options(log: Log, changes: Partial<ServeOptions> = {}): ServeOptions {
     healthzPort: 0,
     healthzHost: "127.0.0.1",
     healthCheckPath: "/healthz",
+    workers: 1,
     translate: fromFiles({ ...defaultValues(translateFlags), allowLoopbackUpstreams: true }),
     log,
     ...changes,
   };
 }
 
-async function start(lines = new Lines()): Promise<Controller> {
-  const controller = await serve(options(lines.log));
+async function start(lines = new Lines(), changes: Partial<ServeOptions> = {}): Promise<Controller> {
+  const controller = await serve(options(lines.log, changes));
   cleanUps.push(() => controller.close());
   return controller;
 }
@@ -174,6 +175,51 @@ describe("a directory of manifests", () => {
   });
 });
 
+describe("several workers", () => {
+  test("serve one table, are counted as one, and are shown as one", async () => {
+    const lines = new Lines();
+    const { ports } = await start(lines, { workers: 2 });
+    for (let i = 0; i < 20; i += 1) {
+      expect(await backendOf(ports.http, "plain.localhost", "/api/orders")).toBe("api");
+    }
+    const metrics = async (): Promise<string> => (await get(ports.admin, "127.0.0.1", "/metrics")).body;
+    expect(await metrics()).toMatch(/^fairway_requests_total\{.*service="api".*status="200"\} 20$/m);
+    expect(await metrics()).toMatch(/^fairway_requests_total\{.*service="api".*status="200"\} 20$/m);
+    expect(await metrics()).toMatch(/^fairway_workers 2$/m);
+    expect(await metrics()).toMatch(/^fairway_worker_restarts_total\{reason="crash"\} 0$/m);
+    expect(await metrics()).toMatch(/^fairway_downstream_connections_accepted_total\{listener="http"\} 20$/m);
+    const table = (await get(ports.admin, "127.0.0.1", "/debug/table")).body;
+    expect(table).toMatch(/^table 1: /);
+    expect(table).toContain("healthy");
+    copy.edit("ingresses.yaml", (text) => text.replace("path: /api/health", "path: /api/status"));
+    await lines.next(/table 2 is in use/);
+    for (let i = 0; i < 20; i += 1) {
+      expect(await backendOf(ports.http, "plain.localhost", "/api/health")).toBe("api");
+    }
+    expect(await metrics()).toMatch(/^fairway_workers_table_generation 2$/m);
+  });
+
+  test("let running requests end at a shutdown", async () => {
+    const controller = await start(new Lines(), { workers: 2 });
+    const { http: port } = controller.ports;
+    const clients = Array.from({ length: 8 }, () => net.connect(port, "127.0.0.1").setEncoding("latin1"));
+    for (const client of clients) {
+      client.write(
+        "POST / HTTP/1.1\r\nHost: x.apps.localhost\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
+      );
+      await once(client, "data");
+    }
+    const ended = controller.shutDown(0, 10_000);
+    for (const client of clients) {
+      client.write("ok");
+      const [answer] = (await once(client, "data")) as [string];
+      expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    }
+    expect(await ended).toBe(0);
+    expect(await connects(port)).toBe(false);
+  });
+});
+
 describe("a start that fails", () => {
   test("because the directory is not there names it, and leaves no port open", async () => {
     const missing = path.join(copy.directory, "missing");
@@ -216,7 +262,8 @@ describe("a shutdown", () => {
     const ended = controller.shutDown(0, 10_000);
     expect((await get(ports.admin, "127.0.0.1", "/readyz")).body).toBe("not ready: shutting down\n");
     expect((await get(ports.admin, "127.0.0.1", "/healthz")).status).toBe(200);
-    expect(await connects(ports.http)).toBe(false);
+    // The workers stop listening as soon as they are told.
+    while (await connects(ports.http));
     let answer = "";
     client.on("data", (text: string) => {
       answer += text;

@@ -1,0 +1,43 @@
+// The entry of worker threads in tests: features that name the worker, and features that break it.
+import { workerData } from "node:worker_threads";
+import type { FeatureRuntime } from "../../../src/proxy/filter.ts";
+import type { WorkerStart } from "../../../src/proxy/worker/protocol.ts";
+import { runWorker } from "../../../src/proxy/worker/worker.ts";
+
+const { worker } = workerData as WorkerStart;
+
+runWorker(
+  new Map<string, FeatureRuntime<unknown>>([
+    [
+      "name",
+      {
+        createFilter: () => ({
+          responseFields: [{ name: "x-worker", value: String(worker), onlyOverTls: false }],
+        }),
+      },
+    ],
+    [
+      "spin",
+      {
+        createFilter: () => ({
+          answer: () => {
+            for (;;);
+          },
+        }),
+      },
+    ],
+    [
+      "crash",
+      {
+        createFilter: () => ({
+          answer: () => {
+            setImmediate(() => {
+              throw new Error("a crash that a test asked for");
+            });
+            return null;
+          },
+        }),
+      },
+    ],
+  ]),
+);
