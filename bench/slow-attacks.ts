@@ -12,7 +12,7 @@ import { machine, machineLine } from "./machine.ts";
 import { endpointSlice, ingress, ingressClass, service, toYaml, type Manifest } from "./manifests.ts";
 import { HOST } from "./peers.ts";
 import { Attackers, NormalClients, residentMib, stalledClients } from "./slow-attacks/helpers.ts";
-import { ATTACKS, CONTENT_BYTES, LARGE_PATH, type Attack } from "./slow-attacks/messages.ts";
+import { ARRIVAL_SECONDS, ATTACKS, CONTENT_BYTES, LARGE_PATH, type Attack } from "./slow-attacks/messages.ts";
 import * as report from "./slow-attacks/report.ts";
 import type { Cut, Phase } from "./slow-attacks/report.ts";
 
@@ -34,7 +34,7 @@ const USAGE = `Usage: npm run bench:slow-attacks -- [options]
 
   --seconds S       length of each phase but the last (default 8)
   --rate N          normal requests per second (default 500)
-  --connections N   keep-alive connections of the normal clients (default 32)
+  --connections N   keep-alive connections of the normal clients (default 128)
   --json            the result as JSON on standard output, the progress on standard error
   --help
 `;
@@ -89,15 +89,22 @@ class Run {
     const phase = await this.#measure("all at once", async () => {
       const { adminPort, httpPort } = this.#fairway;
       const before = await stalledClients(adminPort);
-      const startedAt = performance.now();
-      for (const attack of ATTACKS) await this.#attackers.start(attack, COUNTS[attack], httpPort);
+      let readersAt = 0;
+      for (const attack of ATTACKS) {
+        if (attack === "slow readers") readersAt = performance.now();
+        await this.#attackers.start(attack, COUNTS[attack], httpPort);
+      }
       const last = Math.max(...Object.values(report.limits).map(({ seconds }) => seconds));
       const endAt = performance.now() + (last + report.CUT_LATE_SECONDS) * 1000;
       while (performance.now() < endAt) {
         await sleep(SAMPLE_MS);
-        // A client that does not read does not see either that it is cut; Fairway counts it.
+        // A client that does not read does not see either that it is cut; Fairway counts it. They go as they came.
         const count = (await stalledClients(adminPort)) - before;
-        while (readers.length < count) readers.push((performance.now() - startedAt) / 1000);
+        const now = performance.now();
+        while (readers.length < count) {
+          const arrived = (readers.length / COUNTS["slow readers"]) * ARRIVAL_SECONDS;
+          readers.push((now - readersAt) / 1000 - arrived);
+        }
       }
     });
     const cuts: Cut[] = [];
@@ -183,7 +190,7 @@ function parseOptions(args: readonly string[]): Options | undefined {
     options: {
       seconds: { type: "string", default: "8" },
       rate: { type: "string", default: "500" },
-      connections: { type: "string", default: "32" },
+      connections: { type: "string", default: "128" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },

@@ -1,9 +1,11 @@
 // The attackers, all in one process: connections that are cheap to hold and are meant to be dear to serve.
 import { once } from "node:events";
 import net from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { endWithRunner } from "../child-side.ts";
 import { HOST } from "../peers.ts";
 import {
+  ARRIVAL_SECONDS,
   LARGE_PATH,
   type Attack,
   type AttackCommand,
@@ -11,8 +13,7 @@ import {
   type AttackResult,
 } from "./messages.ts";
 
-/** Connections that are being made at a time: more would only fill the listener's backlog. */
-const BATCH = 100;
+const ARRIVAL_MS = 100;
 /** Each attacker dribbles one byte a second; a tenth of them at a time. */
 const DRIBBLE_MS = 100;
 const DRIBBLE_PARTS = 10;
@@ -81,14 +82,14 @@ class Running {
     if (this.#attack === "slowloris" || this.#attack === "slow bodies") {
       this.#timer = setInterval(() => this.#dribble(), DRIBBLE_MS);
     }
-    for (let made = 0; made < count; made += BATCH) {
-      const batch = Array.from(
-        { length: Math.min(BATCH, count - made) },
-        () => new Attacker(this.#attack, port),
-      );
-      const isOpen = await Promise.all(batch.map((each) => each.isOpen));
+    const batch = Math.ceil((count * ARRIVAL_MS) / (ARRIVAL_SECONDS * 1000));
+    for (let made = 0; made < count; made += batch) {
+      const size = Math.min(batch, count - made);
+      const arrived = Array.from({ length: size }, () => new Attacker(this.#attack, port));
+      const isOpen = await Promise.all(arrived.map((each) => each.isOpen));
       this.failed += isOpen.filter((each) => !each).length;
-      this.attackers.push(...batch.filter((_, i) => isOpen[i]));
+      this.attackers.push(...arrived.filter((_, i) => isOpen[i]));
+      await sleep(ARRIVAL_MS);
     }
   }
 

@@ -8,6 +8,9 @@ export const CONTENT_BYTES = 1024;
 /** What slow readers ask for. */
 export const LARGE_PATH = "/large";
 
+/** Attackers arrive evenly over this time: what is asked is what it costs to hold them, not what a burst costs. */
+export const ARRIVAL_SECONDS = 4;
+
 export type AttackCommand =
   | { readonly kind: "start"; readonly attack: Attack; readonly count: number; readonly port: number }
   | { readonly kind: "stop"; readonly attack: Attack };
