@@ -2,6 +2,7 @@
 import { randomFillSync } from "node:crypto";
 import type { ProxyMetrics } from "../metrics/proxy-metrics.ts";
 import type { Clock } from "../util/clock.ts";
+import type { ContentBuffers } from "./content-buffer.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { ProxyLimits } from "./limits.ts";
 import type { Live } from "./live.ts";
@@ -16,6 +17,7 @@ export interface ProxyCore {
   readonly metrics: ProxyMetrics;
   readonly pools: UpstreamPools;
   readonly retryBudget: RetryBudget;
+  readonly contentBuffers: ContentBuffers;
   /** Null until the first table: every request gets 503, since nothing is known yet. */
   live: Live | null;
   /** Client connections at a time, handshakes included, of all workers. */

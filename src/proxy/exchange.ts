@@ -1,9 +1,10 @@
 // One request and its response: the order of business of the data plane. Read this first.
-//   begin -> decide -> answer, or: pick an endpoint -> connect -> send -> relay the response -> finish
+//   begin -> decide -> answer, or: read small content -> pick an endpoint -> connect -> send -> relay the response -> finish
 // It knows no wire format: the client's connection and the endpoint's are ports (ports.ts). One exchange serves all
 // requests of a connection (or of a stream), one after the other; everything is reset in `begin`.
 import { systemRandom } from "../util/random.ts";
 import { httpDate, nextRequestId, type ProxyCore } from "./core.ts";
+import { ContentBuffer } from "./content-buffer.ts";
 import type { Timed } from "./deadlines.ts";
 import { errorPage, Origin, proxyErrors, reasonPhrases, type ErrorCode } from "./errors.ts";
 import { FieldId, FieldSection } from "./field-section.ts";
@@ -30,14 +31,16 @@ import { setCookieLine } from "./upstream/session.ts";
 const State = {
   /** No request. */
   Idle: 0,
+  /** Content is read before an endpoint is chosen. */
+  Buffering: 1,
   /** Waiting for a connection to an endpoint. */
-  Connecting: 1,
+  Connecting: 2,
   /** The request goes to the endpoint; no final response yet. */
-  Requesting: 2,
+  Requesting: 3,
   /** The head of the final response has gone to the client. */
-  Responding: 3,
+  Responding: 4,
   /** Protocols were switched. */
-  Tunnel: 4,
+  Tunnel: 5,
 } as const;
 type State = (typeof State)[keyof typeof State];
 
@@ -101,6 +104,9 @@ export class Exchange
   /** The key of a session that began with the attempt; empty: none did. */
   #sessionKey = "";
   #tries = 0;
+  #triesSince = 0;
+  /** The content that was taken from the client, as long as all of it is here. */
+  readonly #buffer: ContentBuffer;
   /** Holds a place of the retry budget. */
   #hasRetried = false;
   #hasRelayedInterim = false;
@@ -122,6 +128,7 @@ export class Exchange
   constructor(core: ProxyCore, downstream: Downstream) {
     this.#core = core;
     this.#downstream = downstream;
+    this.#buffer = new ContentBuffer(core.contentBuffers);
   }
 
   get isIdle(): boolean {
@@ -130,6 +137,7 @@ export class Exchange
 
   /** Request content may be handed over now. */
   get wantsContent(): boolean {
+    if (this.#state === State.Buffering) return true;
     return this.#upstream !== null && !this.#isRequestBlocked && this.#state !== State.Connecting;
   }
 
@@ -175,8 +183,12 @@ export class Exchange
       this.#alternative = decision.alternative;
       const { requestTimeoutMs } = this.#settings;
       if (requestTimeoutMs > 0) this.#watch(Infinity, this.#startedAt + requestTimeoutMs);
+      const mustBuffer = this.#mustBuffer(request);
+      // The endpoint cannot be asked whether it wants the content: there is none yet.
+      if (mustBuffer) this.#sendContinue();
       this.#prepareRequest(request);
-      this.#tryFirstEndpoint();
+      if (mustBuffer) this.#startBuffering();
+      else this.#tryFirstEndpoint();
     }
   }
 
@@ -193,6 +205,8 @@ export class Exchange
       return false;
     }
     this.#stopWaitingToContinue();
+    if (this.#state === State.Buffering) return this.#bufferContent(buffer, start, end);
+    this.#buffer.clear();
     const isOpen = this.#upstream?.sendContent(buffer, start, end) ?? true;
     this.#isRequestBlocked = !isOpen;
     return isOpen;
@@ -201,6 +215,11 @@ export class Exchange
   /** A client's trailers end here (RFC 9110, 6.5.1 allows it): a backend may take them for fields that we removed. */
   onContentEnd(): void {
     this.#isRequestComplete = true;
+    if (this.#state === State.Buffering) {
+      this.contentLength = this.#bytesIn;
+      this.#endBuffering();
+      return;
+    }
     // The endpoint's time begins when it has the request: how long the client took to send it is not its doing.
     if (this.#attemptAtMs >= 0) this.#attemptAtMs = this.#core.clock.nowMs();
     this.#upstream?.sendEnd("");
@@ -247,11 +266,15 @@ export class Exchange
     this.#state = State.Requesting;
     upstream.sendRequest(this);
     if (!this.hasContent) return;
+    for (const piece of this.#buffer.pieces) {
+      this.#isRequestBlocked = !upstream.sendContent(piece, 0, piece.length);
+    }
     if (this.#isRequestComplete) {
-      // A retry: what the client sent was an empty chunked message, and it will not come again.
       upstream.sendEnd("");
       return;
     }
+    upstream.flush();
+    if (this.#isRequestBlocked) return;
     if (this.#mayContinue) {
       this.#watch(this.#core.clock.nowMs() + this.#core.limits.continueTimeoutMs, this.#answerBy);
     }
@@ -271,6 +294,7 @@ export class Exchange
     if (response.status >= 400 && this.#retryStatus(response.status)) return;
     this.#state = State.Responding;
     this.#status = response.status;
+    this.#buffer.clear();
     this.#stopWaiting();
     // A response that overtakes its request leaves no certain place where the next request starts.
     if (!this.#isRequestComplete) this.#downstream.closeAfterResponse();
@@ -382,6 +406,7 @@ export class Exchange
     this.#hasRelayedInterim = false;
     this.#core.retryBudget.begin();
     this.#startedAt = this.#core.clock.nowMs();
+    this.#triesSince = this.#startedAt;
     this.#status = 0;
     this.#bytesIn = 0;
     this.#bytesOut = 0;
@@ -434,6 +459,37 @@ export class Exchange
     this.upgrade = mayUpgrade ? acceptableUpgrade(request.fields.get("upgrade") ?? "") : "";
   }
 
+  /** Content that is known to be too large for it is passed on from the start. */
+  #mustBuffer({ hasContent, contentLength }: RequestMessage): boolean {
+    const { contentBufferMaxBytes } = this.#settings;
+    return (
+      hasContent &&
+      contentBufferMaxBytes > 0 &&
+      contentLength <= contentBufferMaxBytes &&
+      !this.#core.contentBuffers.isFull
+    );
+  }
+
+  #startBuffering(): void {
+    this.#state = State.Buffering;
+    this.#downstream.resumeContent();
+  }
+
+  /** One read more than the limit may be kept: what came is taken whole. */
+  #bufferContent(buffer: Buffer, start: number, end: number): boolean {
+    this.#buffer.append(buffer, start, end);
+    const isFull = this.#buffer.bytes > this.#settings.contentBufferMaxBytes;
+    if (!isFull && !this.#core.contentBuffers.isFull) return true;
+    this.#endBuffering();
+    // After a refusal the client's connection decides on the rest.
+    return this.#state === State.Idle || this.wantsContent;
+  }
+
+  #endBuffering(): void {
+    this.#triesSince = this.#core.clock.nowMs();
+    this.#tryFirstEndpoint();
+  }
+
   #tryFirstEndpoint(): void {
     const endpoint = this.#pick();
     if (endpoint === null) this.#refuse("noEndpoints");
@@ -453,6 +509,7 @@ export class Exchange
     this.#tried.push(endpoint);
     this.#tries += 1;
     this.#state = State.Connecting;
+    this.#isRequestBlocked = false;
     const balancer = this.#live?.upstream(this.#upstreamIndex)?.balancer;
     this.#sessionKey = balancer?.sessionKey ?? "";
     this.#attemptAtMs = balancer?.measuresLatency === true ? this.#core.clock.nowMs() : -1;
@@ -506,12 +563,12 @@ export class Exchange
     const { causes, statuses, isNonIdempotentIncluded, triesMax, timeoutMs } = this.#settings.retries;
     const isListed = typeof cause === "number" ? statuses.includes(cause) : causes.includes(cause);
     if (!isListed || this.#hasRelayedInterim) return false;
-    // Content that was taken from the client is gone.
-    if (this.#bytesIn > 0) return false;
+    // Content that was taken from the client and is not kept is gone.
+    if (this.#bytesIn > this.#buffer.bytes) return false;
     if (wasSent && !isNonIdempotentIncluded && !idempotentMethods.has(this.method)) return false;
     // nginx does not count a stale connection as a try either.
     if (triesMax > 0 && this.#tries >= triesMax && cause !== "stale") return false;
-    return timeoutMs === 0 || this.#core.clock.nowMs() - this.#startedAt < timeoutMs;
+    return timeoutMs === 0 || this.#core.clock.nowMs() - this.#triesSince < timeoutMs;
   }
 
   /**
@@ -568,6 +625,7 @@ export class Exchange
 
   #finish(): void {
     this.#stopWaiting();
+    this.#buffer.clear();
     this.#endAttempt();
     const durationMs = this.#core.clock.nowMs() - this.#startedAt;
     if (this.#live !== null && this.#route !== null) {

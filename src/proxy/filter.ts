@@ -99,6 +99,11 @@ export interface RouteSettings {
   contentMaxBytes: number;
   /** The cookie that tells a client which endpoint has its session. Default null: it is told nothing. */
   sessionCookie: SessionCookie | null;
+  /**
+   * Request content up to here is read before an endpoint is contacted; larger content, and any with 0, is passed on as it
+   * comes. Default 8 KiB.
+   */
+  contentBufferMaxBytes: number;
   /** When a request goes to another endpoint. */
   retries: RetrySettings;
 }

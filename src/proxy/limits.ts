@@ -36,6 +36,8 @@ export interface ProxyLimits {
   readonly retriesActiveShareMax: number;
   /** So many are allowed however few requests are active. */
   readonly retriesActiveMin: number;
+  /** Request content that is kept for endpoints, of all exchanges together. Beyond it content is passed on as it comes. */
+  readonly contentBuffersTotalMaxBytes: number;
   /** Time that `Expect: 100-continue` waits for the endpoint before Fairway asks for the content itself. */
   readonly continueTimeoutMs: number;
   /** Interim responses (1xx) before the final one. More answer 502. */
@@ -66,6 +68,7 @@ export const defaultLimits: ProxyLimits = {
   lingerMaxBytes: 64 * 1024,
   retriesActiveShareMax: 0.2,
   retriesActiveMin: 3,
+  contentBuffersTotalMaxBytes: 64 * 1024 * 1024,
   continueTimeoutMs: 1_000,
   interimResponsesMax: 10,
   idleUpstreamMax: 320,

@@ -4,6 +4,7 @@ import type { ProxyMetrics } from "../metrics/proxy-metrics.ts";
 import type { RequestMetrics, RouteLabels } from "../metrics/request-metrics.ts";
 import type { Clock } from "../util/clock.ts";
 import type { ProxyCore } from "./core.ts";
+import { ContentBuffers } from "./content-buffer.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { FeatureRuntimes } from "./filter.ts";
 import type { ProxyLimits } from "./limits.ts";
@@ -52,6 +53,7 @@ export class Proxy {
   readonly pools: UpstreamPools;
   readonly upstreams: UpstreamRegistry;
   readonly retryBudget: RetryBudget;
+  readonly contentBuffers: ContentBuffers;
   readonly #options: ProxyOptions;
   readonly #core: ProxyCore;
   readonly #listeners: Listener[] = [];
@@ -70,6 +72,7 @@ export class Proxy {
     this.health = new HealthRegistry(clock, shared.endpoints);
     this.pools = new UpstreamPools({ clock, deadlines, limits, metrics, onBug });
     this.retryBudget = new RetryBudget(limits);
+    this.contentBuffers = new ContentBuffers(limits.contentBuffersTotalMaxBytes);
     const resolver = { clock, allowsLoopback: options.allowsLoopback };
     this.upstreams = new UpstreamRegistry(
       this.health,
@@ -85,6 +88,7 @@ export class Proxy {
       pools: this.pools,
       retryBudget: this.retryBudget,
       connections: shared.connections,
+      contentBuffers: this.contentBuffers,
       connectionsMax: Math.min(limits.connectionsMax, connectionsForDescriptors(openFilesLimit())),
       isOwnListener: (address, port) => this.#ownPorts.has(port) && isOwnAddress(address),
       live: null,

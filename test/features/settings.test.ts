@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { bodySize } from "../../src/features/body-size/body-size.ts";
+import { requestBuffering } from "../../src/features/request-buffering/request-buffering.ts";
 import { retries } from "../../src/features/retries/retries.ts";
 import { timeouts } from "../../src/features/timeouts/timeouts.ts";
 import { defaultRouteSettings } from "../../src/proxy/routing/table.ts";
@@ -27,7 +28,7 @@ describe("timeouts", () => {
     [{ "proxy-read-timeout": "0" }, {}, [5_000, 60_000, 60_000]],
     [{ "fairway.dev/request-timeout": "4" }, {}, [5_000, 60_000, 60_000, 4_000]],
     [{}, { "request-timeout": "4" }, [5_000, 60_000, 60_000, 4_000]],
-    [{ "fairway.dev/request-timeout": "0" }, { "fairway.dev/request-timeout": "4" }, [5_000, 60_000, 60_000]],
+    [{ "fairway.dev/request-timeout": "0" }, { "/request-timeout": "4" }, [5_000, 60_000, 60_000]],
   ])("%j over %j are %j ms", (annotations: Values, configMap: Values, expected) => {
     expect(settingsFor(annotations, configMap)).toEqual(expected);
   });
@@ -67,7 +68,40 @@ describe("body-size", () => {
   });
 });
 
+describe("request-buffering", () => {
+  const bufferFor = (annotations: Values, configMap: Values): number => {
+    const { features } = parseFeature(requestBuffering, annotations, configMap);
+    return compiledRoute(snapshotWith({ features })).settings.contentBufferMaxBytes;
+  };
+
+  test.each([
+    [{}, {}, 8_192],
+    [{ "proxy-request-buffering": "off" }, {}, 0],
+    [{ "proxy-request-buffering": "off", "client-body-buffer-size": "1m" }, {}, 0],
+    [{ "client-body-buffer-size": "1m" }, {}, 1_048_576],
+    [{ "client-body-buffer-size": "1000" }, {}, 1_000],
+    [{}, { "client-body-buffer-size": "16k" }, 16_384],
+    [{}, { "proxy-request-buffering": "off" }, 0],
+    [{ "proxy-request-buffering": "on" }, { "proxy-request-buffering": "off" }, 8_192],
+    [{ "proxy-request-buffering": "On" }, { "proxy-request-buffering": "off" }, 0],
+    [{ "client-body-buffer-size": "8kb" }, { "client-body-buffer-size": "16k" }, 16_384],
+  ])("%j over %j keeps %i bytes", (annotations: Values, configMap: Values, expected) => {
+    expect(bufferFor(annotations, configMap)).toBe(expected);
+  });
+
+  test.each([
+    ["proxy-request-buffering", "true", "InvalidValue"],
+    ["client-body-buffer-size", "1b", "InvalidSize"],
+  ])("reports %s: %s", (key, value, reason) => {
+    const { diagnostics } = parseFeature(requestBuffering, { [key]: value });
+    expect(diagnostics).toHaveLength(1);
+    expect(diagnostics[0]).toContain(`${key}: ${reason}`);
+  });
+});
+
 test("the defaults of the features are those of the compiler", () => {
-  const features = [timeouts, retries, bodySize].flatMap((feature) => parseFeature(feature, {}).features);
+  const features = [timeouts, retries, bodySize, requestBuffering].flatMap(
+    (feature) => parseFeature(feature, {}).features,
+  );
   expect(compiledRoute(snapshotWith({ features })).settings).toEqual(defaultRouteSettings);
 });

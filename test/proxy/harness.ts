@@ -237,6 +237,7 @@ export class Harness {
     expect(this.gauges).toEqual({ http: 0, https: 0, upstreamActive: 0, upstreamIdle: 0, pooled: 0 });
     expect(this.proxy.connections).toBe(0);
     expect([...this.endpoints].filter(({ active }) => active !== 0).map(({ key }) => key)).toEqual([]);
+    expect(this.proxy.contentBuffers.bytes).toBe(0);
     expect([this.proxy.retryBudget.requests, this.proxy.retryBudget.retries]).toEqual([0, 0]);
     expect(dropped.map(({ name, error }) => `${name} was dropped ${error}`)).toEqual([]);
     if (this.#options.expectsBugs !== true) expect(this.bugs).toEqual([]);
@@ -335,7 +336,10 @@ export function settingsFeature(settings: Partial<RouteSettings> | undefined): r
   return settings === undefined ? [] : [{ feature: "settings", config: settings }];
 }
 
-/** Everything, or everything of `host`, goes to `ports`. */
+/** So that tests see every piece of content reach the endpoint; request-buffering.test.ts is about the default. */
+const streaming = { feature: "settings", config: { contentBufferMaxBytes: 0 } };
+
+/** Everything, or everything of `host`, goes to `ports`, without waiting for content unless `features` say so. */
 export function irTo(
   endpoints: readonly (number | { readonly port: number })[],
   features: readonly FeatureIr[] = [],
@@ -349,7 +353,7 @@ export function irTo(
     isImplicit: false,
     backend: { kind: "upstream", upstream: "default/web/80" },
     alternatives: [],
-    features,
+    features: [streaming, ...features],
     denied: null,
   };
   return {

@@ -40,6 +40,7 @@ export const defaultRouteSettings: Readonly<RouteSettings> = {
   readTimeoutMs: 60_000,
   requestTimeoutMs: 0,
   contentMaxBytes: 1_048_576,
+  contentBufferMaxBytes: 8 * 1024,
   retries: {
     causes: ["stale", "error", "timeout"],
     statuses: [],

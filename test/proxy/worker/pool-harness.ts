@@ -130,14 +130,15 @@ export async function poolOptions(
 
 /** `/` goes to the backends; `/spin` and `/crash` break the worker that gets them. */
 export function poolIr(endpoints: readonly (number | { readonly port: number })[]): RoutingIr {
-  const ir = irTo(endpoints, [{ feature: "name", config: null }]);
+  const ir = irTo(endpoints);
   const [host] = ir.virtualHosts;
-  const [root] = host!.routes;
+  // Features of the test worker only.
+  const root: RouteIr = { ...host!.routes[0]!, features: [{ feature: "name", config: null }] };
   const breaking = (feature: string): RouteIr => {
     const features: FeatureIr[] = [{ feature, config: null }];
-    return { ...root!, path: `/${feature}`, features };
+    return { ...root, path: `/${feature}`, features };
   };
-  return { ...ir, virtualHosts: [{ ...host!, routes: [breaking("crash"), breaking("spin"), root!] }] };
+  return { ...ir, virtualHosts: [{ ...host!, routes: [breaking("crash"), breaking("spin"), root] }] };
 }
 
 export function get(path = "/"): string {
