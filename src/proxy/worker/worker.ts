@@ -165,6 +165,7 @@ function limitsOfOne(limits: ProxyLimits, workers: number): ProxyLimits {
     ...limits,
     idleUpstreamMax: Math.ceil(limits.idleUpstreamMax / workers),
     retriesActiveMin: Math.ceil(limits.retriesActiveMin / workers),
+    contentBuffersTotalMaxBytes: Math.ceil(limits.contentBuffersTotalMaxBytes / workers),
   };
 }
 

@@ -15,7 +15,7 @@ import {
 import { METHODS } from "node:http";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { makeCertificate } from "../../../certs/make.ts";
-import { Harness, irTo } from "../../proxy/harness.ts";
+import { Harness, irTo, settingsFeature } from "../../proxy/harness.ts";
 import { requestCases } from "../corpus.ts";
 import { near, requestStream } from "../generators.ts";
 import { NodeEndpoint, type Seen } from "./node-endpoint.ts";
@@ -42,7 +42,8 @@ beforeAll(async () => {
   await endpoint.listen();
   proxy = new Harness(
     {
-      ir: irTo([endpoint.port]),
+      // Some content is read before the endpoint is contacted, some is passed on at once, some overflows.
+      ir: irTo([endpoint.port], settingsFeature({ contentBufferMaxBytes: 8 })),
       limits: { requestsPerConnectionMax: 1e9, requestsPerUpstreamConnectionMax: 1e9 },
     },
     await makeCertificate({ names: ["fallback.example"] }),
