@@ -142,12 +142,14 @@ describe("a worker", () => {
     const clients = await Promise.all(Array.from({ length: 16 }, () => harness.client()));
     const workers = await Promise.all(clients.map(async (client) => workerOf(await ask(client))));
     const isOver = { value: false };
-    const load = clients.map(async (client) => {
+    const firsts = clients.map(() => Promise.withResolvers<void>());
+    const load = clients.map(async (client, index) => {
       let answered = 0;
       while (!isOver.value) {
         try {
           expect((await ask(client)).status).toBe(200);
           answered += 1;
+          firsts[index]!.resolve();
         } catch {
           return { isLost: true, answered };
         }
@@ -156,6 +158,7 @@ describe("a worker", () => {
     });
     const killer = (await harness.clientOfEach(2))[1]!;
     const back = harness.event("back");
+    await Promise.all(firsts.map((each) => each.promise));
     killer.write(get("/crash"));
     await back;
     isOver.value = true;
