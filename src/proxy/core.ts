@@ -7,7 +7,7 @@ import type { Deadlines } from "./deadlines.ts";
 import type { ProxyLimits } from "./limits.ts";
 import type { Live } from "./live.ts";
 import type { RetryBudget } from "./retry-budget.ts";
-import type { ConnectionTotal } from "./shared/connection-total.ts";
+import type { ConnectionTotal } from "./across-workers/connection-total.ts";
 import type { UpstreamPools } from "./upstream/pool.ts";
 
 export interface ProxyCore {

@@ -15,7 +15,7 @@ import { listenMessage } from "./listen-message.ts";
 import { connectionsForDescriptors, isOwnAddress, openFilesLimit } from "./machine.ts";
 import { compile, withEndpoints } from "./routing/table.ts";
 import { RetryBudget } from "./retry-budget.ts";
-import { SharedState } from "./shared/shared-state.ts";
+import { SharedState } from "./across-workers/shared-state.ts";
 import type { TlsContexts } from "./tls-contexts.ts";
 import { HealthRegistry } from "./upstream/health.ts";
 import { UpstreamPools } from "./upstream/pool.ts";

@@ -3,9 +3,9 @@
 // the other workers, so that what one finds out holds for all; the words for it are its own.
 import type { EndpointIr } from "../../ir/routing.ts";
 import type { Clock } from "../../util/clock.ts";
-import { EndpointCells } from "../shared/endpoint-cells.ts";
-import type { EndpointDirectory, SharedEndpoint } from "../shared/endpoint-directory.ts";
-import { SharedState } from "../shared/shared-state.ts";
+import { EndpointCells } from "../across-workers/endpoint-cells.ts";
+import type { EndpointDirectory, SharedEndpoint } from "../across-workers/endpoint-directory.ts";
+import { SharedState } from "../across-workers/shared-state.ts";
 import type { BalancedEndpoint, EndpointSource } from "./balancer/balancer.ts";
 import { Latency } from "./latency.ts";
 

@@ -4,7 +4,7 @@ import type { EndpointsIr } from "../../ir/routing.ts";
 import type { ProxyCounts } from "../../metrics/proxy-metrics.ts";
 import type { RouteCounts } from "../../metrics/request-metrics.ts";
 import type { ProxyLimits } from "../limits.ts";
-import type { SharedBuffers } from "../shared/shared-state.ts";
+import type { SharedBuffers } from "../across-workers/shared-state.ts";
 import type { KeyPair } from "../tls-contexts.ts";
 import type { HealthReport } from "../upstream/health.ts";
 import type { TableDelta } from "./table-parts.ts";

@@ -4,7 +4,7 @@ import type { EndpointsIr, RoutingIr } from "../../ir/routing.ts";
 import type { WorkerMetrics } from "../../metrics/worker-metrics.ts";
 import type { Cancel, Clock } from "../../util/clock.ts";
 import type { ProxyLimits } from "../limits.ts";
-import { makeSharedBuffers, SharedState, type SharedBuffers } from "../shared/shared-state.ts";
+import { makeSharedBuffers, SharedState, type SharedBuffers } from "../across-workers/shared-state.ts";
 import { makeTicketKeys, ticketKeysMaxAgeMs, type KeyPair } from "../tls-contexts.ts";
 import type { HealthReport } from "../upstream/health.ts";
 import { mergeReports } from "./merge-reports.ts";

@@ -9,7 +9,7 @@ import { systemRandom } from "../../util/random.ts";
 import type { FeatureRuntimes } from "../filter.ts";
 import type { ProxyLimits } from "../limits.ts";
 import { Proxy } from "../proxy.ts";
-import { SharedState } from "../shared/shared-state.ts";
+import { SharedState } from "../across-workers/shared-state.ts";
 import { TlsContexts } from "../tls-contexts.ts";
 import type {
   Answers,

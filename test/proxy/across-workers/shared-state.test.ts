@@ -1,9 +1,12 @@
 import { Worker } from "node:worker_threads";
 import { once } from "node:events";
 import { describe, expect, test } from "vitest";
-import { ConnectionTotal } from "../../../src/proxy/shared/connection-total.ts";
-import { EndpointDirectory, makeDirectoryBuffers } from "../../../src/proxy/shared/endpoint-directory.ts";
-import { makeSharedBuffers, SharedState } from "../../../src/proxy/shared/shared-state.ts";
+import { ConnectionTotal } from "../../../src/proxy/across-workers/connection-total.ts";
+import {
+  EndpointDirectory,
+  makeDirectoryBuffers,
+} from "../../../src/proxy/across-workers/endpoint-directory.ts";
+import { makeSharedBuffers, SharedState } from "../../../src/proxy/across-workers/shared-state.ts";
 import { HealthRegistry } from "../../../src/proxy/upstream/health.ts";
 import { ManualClock } from "../../../src/util/clock.ts";
 
