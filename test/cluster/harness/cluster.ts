@@ -1,0 +1,94 @@
+// What most test files want: one control plane for the file, and everything that a test starts ended after it.
+import { afterAll, afterEach, beforeAll } from "vitest";
+import { ControlPlane, type UserName } from "./control-plane.ts";
+import { Fairway } from "./fairway.ts";
+import { Objects, type Rule } from "./objects.ts";
+import { Pods } from "./pods.ts";
+
+export class Cluster {
+  #started: { readonly plane: ControlPlane; readonly objects: Objects; readonly pods: Pods } | null = null;
+  readonly #cleanUps: (() => Promise<void>)[] = [];
+
+  get plane(): ControlPlane {
+    return this.#parts.plane;
+  }
+
+  /** As admin. */
+  get objects(): Objects {
+    return this.#parts.objects;
+  }
+
+  get pods(): Pods {
+    return this.#parts.pods;
+  }
+
+  async start(): Promise<void> {
+    const plane = await ControlPlane.start();
+    const objects = new Objects(plane.admin);
+    this.#started = { plane, objects, pods: new Pods(objects) };
+    await objects.create("IngressClass", "", "nginx", { spec: { controller: "k8s.io/ingress-nginx" } });
+    await objects.grant("fairway", controllerRules);
+  }
+
+  async stop(): Promise<void> {
+    await this.cleanUp();
+    await this.#started?.pods.stop();
+    await this.#started?.plane.stop();
+  }
+
+  /** Runs after the test, the last one first. */
+  onCleanUp(cleanUp: () => Promise<void>): void {
+    this.#cleanUps.push(cleanUp);
+  }
+
+  async cleanUp(): Promise<void> {
+    for (const cleanUp of this.#cleanUps.splice(0).reverse()) await cleanUp();
+  }
+
+  /** A controller that ends with the test; ready unless `isAwaited` is false. */
+  async fairway(
+    args: readonly string[] = [],
+    { user = "fairway", port = this.plane.apiPort, isAwaited = true }: FairwayOfCluster = {},
+  ): Promise<Fairway> {
+    const fairway = new Fairway({ kubeconfig: this.plane.kubeconfig(user, port), args });
+    this.onCleanUp(() => fairway.stop());
+    if (isAwaited) await fairway.ready();
+    return fairway;
+  }
+
+  get #parts() {
+    if (this.#started === null) throw new Error("the cluster has not started");
+    return this.#started;
+  }
+}
+
+export interface FairwayOfCluster {
+  readonly user?: UserName;
+  /** That of a proxy in front of the API server. */
+  readonly port?: number;
+  readonly isAwaited?: boolean;
+}
+
+/** What the source reads. */
+export const controllerRules: readonly Rule[] = [
+  {
+    apiGroups: [""],
+    resources: ["services", "secrets", "configmaps", "namespaces"],
+    verbs: ["get", "list", "watch"],
+  },
+  { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] },
+  {
+    apiGroups: ["networking.k8s.io"],
+    resources: ["ingresses", "ingressclasses"],
+    verbs: ["get", "list", "watch"],
+  },
+];
+
+/** Starts before the tests of the file and ends after them. */
+export function useCluster(): Cluster {
+  const cluster = new Cluster();
+  beforeAll(() => cluster.start());
+  afterEach(() => cluster.cleanUp());
+  afterAll(() => cluster.stop());
+  return cluster;
+}
