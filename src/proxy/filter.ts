@@ -153,6 +153,37 @@ export interface UpstreamSettings {
   hash: HashSettings | null;
   /** Not null: a client stays with one endpoint, whatever the hash. Default null. */
   affinity: AffinitySettings | null;
+  /** Not null: endpoints are probed, and requests go to those that pass. Default null. */
+  healthCheck: HealthCheckSettings | null;
+}
+
+/** How endpoints are probed. Upstreams whose settings are equal share the probes of the endpoints they share. */
+export interface HealthCheckSettings {
+  /** `http`: a GET. `tcp`: a connection. `grpc`: `grpc.health.v1.Health/Check` over HTTP/2 without TLS. */
+  readonly kind: "http" | "tcp" | "grpc";
+  /** Null: that of the endpoint. */
+  readonly port: number | null;
+  readonly intervalMs: number;
+  /** Of a probe as a whole, from connecting to the end of the response's head. */
+  readonly timeoutMs: number;
+  /** Probes in a row that must pass before an endpoint that failed is used again. */
+  readonly healthyThreshold: number;
+  /** Probes in a row that must fail before an endpoint is no longer used. */
+  readonly unhealthyThreshold: number;
+  /** Of `http`: path and query. */
+  readonly path: string;
+  /** Of `http` and `grpc`: the authority. Empty: address and port of the probe. */
+  readonly host: string;
+  /** Of `http`: what passes. */
+  readonly statuses: readonly StatusRange[];
+  /** Of `grpc`: the name in the request; empty: the server as a whole. */
+  readonly service: string;
+}
+
+/** Both ends belong to it. */
+export interface StatusRange {
+  readonly first: number;
+  readonly last: number;
 }
 
 export type BalancingPolicy = "round_robin" | "ewma" | "least_request";

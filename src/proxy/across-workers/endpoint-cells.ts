@@ -2,8 +2,8 @@
 // is gone from every table and still answers its last request, has the same cells for itself.
 
 /** Int32 of one endpoint, before the cells of the workers. */
-const Field = { FailuresInARow: 0, Level: 1, Ejections: 2 } as const;
-export const sharedFields = 3;
+const Field = { FailuresInARow: 0, Level: 1, Ejections: 2, FailedCheck: 3 } as const;
+export const sharedFields = 4;
 /** Float64 of one endpoint. */
 const Time = { Since: 0, TrialAt: 1, TrialEndsAt: 2 } as const;
 export const timeFields = 3;
@@ -58,6 +58,15 @@ export class EndpointCells {
 
   addEjection(): void {
     Atomics.add(this.#counts, Field.Ejections, 1);
+  }
+
+  /** The verdict of a health check, whose cells are not those of its endpoint. False until there is one. */
+  get failedCheck(): boolean {
+    return Atomics.load(this.#counts, Field.FailedCheck) !== 0;
+  }
+
+  set failedCheck(value: boolean) {
+    Atomics.store(this.#counts, Field.FailedCheck, value ? 1 : 0);
   }
 
   get sinceMs(): number {

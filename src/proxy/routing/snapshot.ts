@@ -39,6 +39,8 @@ export interface CompiledUpstreamSettings extends Readonly<UpstreamSettings> {
   readonly name: string;
   /** What its session cookies are recognised by: their part after the `|`. Empty without affinity. */
   readonly sessionId: string;
+  /** Its health check as a text: equal for upstreams whose endpoints are checked alike. Empty: none. */
+  readonly check: string;
 }
 
 export interface VirtualHost {

@@ -10,9 +10,15 @@ const defaults: Readonly<UpstreamSettings> = {
   slowStartMs: 0,
   hash: null,
   affinity: null,
+  healthCheck: null,
 };
 
-export const defaultUpstreamSettings: CompiledUpstreamSettings = { ...defaults, name: "", sessionId: "" };
+export const defaultUpstreamSettings: CompiledUpstreamSettings = {
+  ...defaults,
+  name: "",
+  sessionId: "",
+  check: "",
+};
 
 /** Throws when a feature does, or when its runtime is missing. */
 export function compileUpstream(
@@ -27,9 +33,10 @@ export function compileUpstream(
     if (!("applyUpstream" in runtime)) throw new TypeError(`feature ${each.feature} is not one of upstreams`);
     runtime.applyUpstream(settings, each.config);
   }
-  if (settings.affinity === null) return { ...settings, name: "", sessionId: "" };
+  const check = settings.healthCheck === null ? "" : JSON.stringify(settings.healthCheck);
+  if (settings.affinity === null) return { ...settings, name: "", sessionId: "", check };
   const name = `${ir.namespace}-${ir.service}-${ir.port}`;
-  return { ...settings, name, sessionId: md5(md5(name) + name) };
+  return { ...settings, name, sessionId: md5(md5(name) + name), check };
 }
 
 /** As in ingress-nginx, whose cookies clients may still have. Nothing of it is a secret. */

@@ -1,6 +1,7 @@
 // Passive health: what the data path learns of an endpoint by connecting to it, shared by all routes and upstreams.
 // Outlives snapshots; an endpoint is forgotten when the last upstream that has it lets it go. The numbers are shared with
 // the other workers, so that what one finds out holds for all; the words for it are its own.
+// Upstreams that have their endpoints checked also see the verdict of that check, which another thread writes.
 import type { EndpointIr } from "../../ir/routing.ts";
 import type { Clock } from "../../util/clock.ts";
 import { EndpointCells } from "../across-workers/endpoint-cells.ts";
@@ -32,6 +33,9 @@ export type HealthState = "healthy" | "ejected" | "trial";
 /** For people: the admin page and its JSON. */
 export interface HealthReport {
   readonly key: string;
+  /** The check whose verdict counts too; empty: none. */
+  readonly check: string;
+  readonly failedCheck: boolean;
   readonly state: HealthState;
   /** Since when it has been healthy, or has not, as an age. */
   readonly forMs: number;
@@ -48,8 +52,15 @@ export function endpointKey(address: string, port: number): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
+/** Where the verdict of a check on an endpoint is kept. One for each pair of them, so that no upstream is harmed by a
+ * check of another one, which may be that of a stranger. */
+export function verdictKey(endpoint: string, check: string): string {
+  return `${endpoint} ${check}`;
+}
+
 /** What an endpoint needs of its registry. */
 interface EndpointContext {
+  readonly directory: EndpointDirectory;
   readonly clock: Clock;
   readonly options: HealthOptions;
   onEjected(): void;
@@ -63,29 +74,41 @@ export class EndpointHealth implements BalancedEndpoint {
   readonly key: string;
   readonly address: string;
   readonly port: number;
+  /** The check whose verdict counts; empty: none. */
+  readonly check: string;
   /** As this worker sees it. */
   readonly latency = new Latency();
   readonly #context: EndpointContext;
   readonly #shared: SharedEndpoint;
   #cells: EndpointCells;
+  #verdict: SharedEndpoint | null;
   #reason = "";
   /** Attempts of this worker. */
   #active = 0;
   #isReleased = false;
   #hasLeft = false;
 
-  constructor(address: string, port: number, context: EndpointContext, directory: EndpointDirectory) {
+  constructor(address: string, port: number, check: string, context: EndpointContext) {
+    const nowMs = context.clock.nowMs();
     this.key = endpointKey(address, port);
     this.address = address;
     this.port = port;
+    this.check = check;
     this.#context = context;
-    this.#shared = directory.acquire(this.key, context.clock.nowMs());
+    this.#shared = context.directory.acquire(this.key, nowMs);
     this.#cells = this.#shared.cells;
+    this.#verdict = check === "" ? null : context.directory.acquire(verdictKey(this.key, check), nowMs);
   }
 
   /** May be given requests while others could take them. While a trial is under way: no. */
   get isUsable(): boolean {
+    if (this.failedCheck) return false;
     return this.#cells.level === 0 || this.#mayTry(this.#context.clock.nowMs());
+  }
+
+  /** The last verdict of the health check of its upstreams was against it. */
+  get failedCheck(): boolean {
+    return this.#verdict !== null && this.#verdict.cells.failedCheck;
   }
 
   get ejectionsTotal(): number {
@@ -156,6 +179,8 @@ export class EndpointHealth implements BalancedEndpoint {
     const isOut = cells.level > 0 && nowMs < cells.trialAtMs;
     return {
       key: this.key,
+      check: this.check,
+      failedCheck: this.failedCheck,
       state: cells.level === 0 ? "healthy" : isOut ? "ejected" : "trial",
       forMs: nowMs - cells.sinceMs,
       // Another worker may have had the success that ends it.
@@ -187,12 +212,13 @@ export class EndpointHealth implements BalancedEndpoint {
     this.#hasLeft = true;
     this.#cells = EndpointCells.local();
     this.#shared.release();
+    this.#verdict?.release();
+    this.#verdict = null;
   }
 }
 
-/** Every endpoint that an upstream holds, by key. */
+/** Every endpoint that an upstream holds, by key and check. */
 export class HealthRegistry implements EndpointSource<EndpointHealth> {
-  readonly #directory: EndpointDirectory;
   readonly #held = new Map<string, { readonly health: EndpointHealth; holders: number }>();
   readonly #context: EndpointContext;
   #ejections = 0;
@@ -202,9 +228,9 @@ export class HealthRegistry implements EndpointSource<EndpointHealth> {
     directory: EndpointDirectory = SharedState.alone().endpoints,
     options: HealthOptions = defaultHealthOptions,
   ) {
-    this.#directory = directory;
     this.#context = {
       clock,
+      directory,
       options,
       onEjected: () => {
         this.#ejections += 1;
@@ -221,11 +247,19 @@ export class HealthRegistry implements EndpointSource<EndpointHealth> {
     return this.#ejections;
   }
 
-  acquire({ address, port }: Pick<EndpointIr, "address" | "port">): EndpointHealth {
-    const key = endpointKey(address, port);
+  /** Endpoints as upstreams with this check see them. */
+  checkedBy(check: string): EndpointSource<EndpointHealth> {
+    return {
+      acquire: (endpoint) => this.acquire(endpoint, check),
+      release: (health) => this.release(health),
+    };
+  }
+
+  acquire({ address, port }: Pick<EndpointIr, "address" | "port">, check = ""): EndpointHealth {
+    const key = heldKey(endpointKey(address, port), check);
     let held = this.#held.get(key);
     if (held === undefined) {
-      held = { health: new EndpointHealth(address, port, this.#context, this.#directory), holders: 0 };
+      held = { health: new EndpointHealth(address, port, check, this.#context), holders: 0 };
       this.#held.set(key, held);
     }
     held.holders += 1;
@@ -234,15 +268,16 @@ export class HealthRegistry implements EndpointSource<EndpointHealth> {
 
   /** Some upstream still has the endpoint. */
   isHeld(health: EndpointHealth): boolean {
-    return this.#held.get(health.key)?.health === health;
+    return this.#held.get(heldKey(health.key, health.check))?.health === health;
   }
 
   release(health: EndpointHealth): void {
-    const held = this.#held.get(health.key);
+    const key = heldKey(health.key, health.check);
+    const held = this.#held.get(key);
     if (held?.health !== health) return;
     held.holders -= 1;
     if (held.holders > 0) return;
-    this.#held.delete(health.key);
+    this.#held.delete(key);
     health.release();
   }
 
@@ -257,4 +292,8 @@ export class HealthRegistry implements EndpointSource<EndpointHealth> {
   reports(): readonly HealthReport[] {
     return [...this.#held.keys()].sort().flatMap((key) => this.#held.get(key)?.health.report() ?? []);
   }
+}
+
+function heldKey(endpoint: string, check: string): string {
+  return check === "" ? endpoint : verdictKey(endpoint, check);
 }

@@ -19,7 +19,8 @@ interface Entry extends LiveUpstream {
 }
 
 export class UpstreamRegistry {
-  readonly #services: BalancerServices<EndpointHealth>;
+  readonly #health: HealthRegistry;
+  readonly #random: () => number;
   readonly #resolver: ResolverOptions;
   readonly #onResolved: () => void;
   readonly #entries = new Map<UpstreamId, Entry>();
@@ -31,7 +32,8 @@ export class UpstreamRegistry {
     random: () => number,
     onResolved: () => void = () => undefined,
   ) {
-    this.#services = { source: health, clock: resolver.clock, random };
+    this.#health = health;
+    this.#random = random;
     this.#resolver = resolver;
     this.#onResolved = onResolved;
   }
@@ -73,7 +75,7 @@ export class UpstreamRegistry {
   }
 
   #add(id: UpstreamId, settings: CompiledUpstreamSettings): Entry {
-    const balancer = createBalancer(settings, this.#services);
+    const balancer = createBalancer(settings, this.#servicesFor(settings));
     const entry: Entry = { balancer, settings, endpoints: null, addresses: [], resolution: null };
     this.#entries.set(id, entry);
     return entry;
@@ -85,10 +87,15 @@ export class UpstreamRegistry {
     entry.settings = settings;
     if (isSame) return;
     const old = entry.balancer;
-    entry.balancer = createBalancer(settings, this.#services);
-    // Before the old one lets go, so that health, latency and connections of the endpoints stay.
+    entry.balancer = createBalancer(settings, this.#servicesFor(settings));
+    // Before the old one lets go, so that health, latency and connections of the endpoints stay; of these only health
+    // when the check is another one.
     entry.balancer.update(entry.addresses);
     old.close();
+  }
+
+  #servicesFor({ check }: CompiledUpstreamSettings): BalancerServices<EndpointHealth> {
+    return { source: this.#health.checkedBy(check), clock: this.#resolver.clock, random: this.#random };
   }
 
   #setAddresses(entry: Entry, addresses: readonly EndpointIr[]): void {

@@ -7,7 +7,7 @@ import {
   makeDirectoryBuffers,
 } from "../../../src/proxy/across-workers/endpoint-directory.ts";
 import { makeSharedBuffers, SharedState } from "../../../src/proxy/across-workers/shared-state.ts";
-import { HealthRegistry } from "../../../src/proxy/upstream/health.ts";
+import { HealthRegistry, verdictKey } from "../../../src/proxy/upstream/health.ts";
 import { ManualClock } from "../../../src/util/clock.ts";
 
 const address = { address: "10.0.0.1", port: 80 };
@@ -95,6 +95,56 @@ describe("an endpoint of two workers", () => {
     a.finished();
     a.failed("refused");
     expect(first.acquire(address).report().failuresInARow).toBe(0);
+  });
+});
+
+describe("a failed check", () => {
+  const verdictOn = (owner: SharedState, check: string) =>
+    owner.endpoints.acquire(verdictKey("10.0.0.1:80", check), 0);
+
+  test("keeps an endpoint from being used, by every worker, until it passes", () => {
+    const { first, second, owner } = twoWorkers();
+    const [a, b] = [first.acquire(address, "check"), second.acquire(address, "check")];
+    expect([a.isUsable, b.isUsable]).toEqual([true, true]);
+    const { cells } = verdictOn(owner, "check");
+    cells.failedCheck = true;
+    expect([a.isUsable, b.isUsable]).toEqual([false, false]);
+    expect(a.report()).toMatchObject({ check: "check", failedCheck: true, state: "healthy" });
+    cells.failedCheck = false;
+    expect([a.isUsable, b.isUsable]).toEqual([true, true]);
+  });
+
+  test("is there for a worker that comes later", () => {
+    const { second, owner } = twoWorkers();
+    verdictOn(owner, "check").cells.failedCheck = true;
+    expect(second.acquire(address, "check").isUsable).toBe(false);
+  });
+
+  test("does not concern upstreams with another check, or without one", () => {
+    const { first, owner } = twoWorkers();
+    const [a, b, c] = [first.acquire(address), first.acquire(address, "check"), first.acquire(address, "c2")];
+    verdictOn(owner, "check").cells.failedCheck = true;
+    expect([a.isUsable, b.isUsable, c.isUsable]).toEqual([true, false, true]);
+  });
+
+  test("leaves connection failures what they are: those of all upstreams count", () => {
+    const { first } = twoWorkers();
+    const [a, b] = [first.acquire(address), first.acquire(address, "check")];
+    a.failed("refused");
+    b.failed("refused");
+    a.failed("refused");
+    expect([a.isUsable, b.isUsable]).toEqual([false, false]);
+  });
+
+  test("is forgotten when nobody has the endpoint any more", () => {
+    const { first, owner } = twoWorkers();
+    const a = first.acquire(address, "check");
+    const verdict = verdictOn(owner, "check");
+    verdict.cells.failedCheck = true;
+    first.release(a);
+    verdict.release();
+    expect(owner.endpoints.size).toBe(0);
+    expect([a.isUsable, first.acquire(address, "check").isUsable]).toEqual([true, true]);
   });
 });
 

@@ -118,7 +118,8 @@ describe("an endpoint", () => {
   test("reports its state", () => {
     const { clock, endpoint, fail } = setUp();
     clock.advanceMs(500);
-    const healthy = { key: "10.0.0.1:80", state: "healthy", forMs: 500, reason: "", failuresInARow: 0 };
+    const unchecked = { key: "10.0.0.1:80", check: "", failedCheck: false };
+    const healthy = { ...unchecked, state: "healthy", forMs: 500, reason: "", failuresInARow: 0 };
     expect(endpoint.report()).toEqual({ ...healthy, ejectionsTotal: 0, trialInMs: 0 });
     fail(3);
     clock.advanceMs(400);
