@@ -9,8 +9,8 @@ import { parseAuthority } from "../src/proxy/routing/host.ts";
 import { normalizePath } from "../src/proxy/routing/path.ts";
 import type { Snapshot } from "../src/proxy/routing/snapshot.ts";
 import { compile } from "../src/proxy/routing/table.ts";
-import { machine, machineLine } from "./machine.ts";
-import { spread } from "./statistics.ts";
+import { machine, machineLine } from "./lib/machine.ts";
+import { spread } from "./lib/statistics.ts";
 
 /** CPU time of a whole proxied request with one route; `npm run bench` measures it. */
 const REQUEST_NS = 18_000;

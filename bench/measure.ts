@@ -1,10 +1,10 @@
 // Runs the rounds: every peer once in each, in rotated order, so that what else the machine does hits all alike.
 import http from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { cpuTimeUs } from "./cpu.ts";
-import type { LoadGenerator, LoadResult } from "./load.ts";
+import { cpuTimeUs } from "./lib/cpu.ts";
+import type { LoadGenerator, LoadResult } from "./lib/load.ts";
 import type { BenchOptions } from "./options.ts";
-import { HOST, type Peer } from "./peers.ts";
+import { HOST, type Peer } from "./lib/peers.ts";
 
 /** Time for a proxy to notice that the load's connections are gone; it belongs to the cost of serving them. */
 const SETTLE_MS = 50;

@@ -1,6 +1,6 @@
 // Command line of run.ts.
 import { parseArgs } from "node:util";
-import { PEER_NAMES, type PeerName } from "./peers.ts";
+import { PEER_NAMES, type PeerName } from "./lib/peers.ts";
 
 export interface BenchOptions {
   readonly rounds: number;

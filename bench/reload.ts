@@ -2,13 +2,13 @@
 // edit must be live within LIVE_MAX_MS of the write. Exit code 1 otherwise.
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { runAndCleanUp, startServer, temporaryDirectory } from "./children.ts";
-import { startFairway } from "./fairway.ts";
-import { failures, LoadGenerator, type LoadResult } from "./load.ts";
-import { machine, machineLine } from "./machine.ts";
+import { runAndCleanUp, startServer, temporaryDirectory } from "./lib/children.ts";
+import { startFairway } from "./lib/fairway.ts";
+import { failures, LoadGenerator, type LoadResult } from "./lib/load.ts";
+import { machine, machineLine } from "./lib/machine.ts";
 import { Prober } from "./reload/prober.ts";
 import { EDIT_KINDS, PATHS, PLAIN_HOST, Scene, TLS_HOST, type EditKind } from "./reload/scene.ts";
-import { quantile } from "./statistics.ts";
+import { quantile } from "./lib/statistics.ts";
 
 const LIVE_MAX_MS = 100;
 const LOAD_MAX_SECONDS = 3600;
@@ -44,8 +44,8 @@ async function main(options: Options): Promise<number> {
   const host = machine();
   if (!options.isJson) console.log(machineLine(host));
   const [blue, green] = [
-    await startServer("./backend.ts", ["1024", "blue"]),
-    await startServer("./backend.ts", ["1024", "green"]),
+    await startServer("./lib/backend.ts", ["1024", "blue"]),
+    await startServer("./lib/backend.ts", ["1024", "green"]),
   ];
   const directory = temporaryDirectory();
   const scene = await Scene.create(directory, { blue: blue.port, green: green.port });

@@ -1,7 +1,7 @@
 // From measurements to a verdict, a table and JSON. Pure.
-import { failures } from "./load.ts";
+import { failures } from "./lib/load.ts";
 import type { Measurement, Measurements } from "./measure.ts";
-import { spread, type Spread } from "./statistics.ts";
+import { spread, type Spread } from "./lib/statistics.ts";
 
 /** Fairway's CPU per request is to be at most this share of http-proxy's: the median of the ratios of each round. */
 export const CPU_RATIO_MAX = 0.4;

@@ -5,14 +5,14 @@ import http from "node:http";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { runAndCleanUp, startServer, temporaryDirectory } from "./children.ts";
-import { cpuTimeUs, isCpuMeasurable } from "./cpu.ts";
-import { startFairway, type Fairway } from "./fairway.ts";
-import { failures, LoadGenerator, type LoadRequest } from "./load.ts";
-import { machine, machineLine } from "./machine.ts";
-import { endpointSlice, ingress, ingressClass, service, toYaml } from "./manifests.ts";
+import { runAndCleanUp, startServer, temporaryDirectory } from "./lib/children.ts";
+import { cpuTimeUs, isCpuMeasurable } from "./lib/cpu.ts";
+import { startFairway, type Fairway } from "./lib/fairway.ts";
+import { failures, LoadGenerator, type LoadRequest } from "./lib/load.ts";
+import { machine, machineLine } from "./lib/machine.ts";
+import { endpointSlice, ingress, ingressClass, service, toYaml } from "./lib/manifests.ts";
 import { withRange } from "./report.ts";
-import { spread } from "./statistics.ts";
+import { spread } from "./lib/statistics.ts";
 
 /** A request with many hosts may cost this much of one with a single host. */
 const RATIO_MAX = 1.1;
@@ -54,7 +54,7 @@ async function main(options: Options): Promise<number> {
   const host = machine();
   progress(machineLine(host));
   if (!isCpuMeasurable()) throw new Error("CPU per request is not measured here: it takes Linux's /proc");
-  const backend = await startServer("./backend.ts", ["1024"]);
+  const backend = await startServer("./lib/backend.ts", ["1024"]);
   const few = await startScenario(FEW_HOSTS, backend.port);
   const many = await startScenario(MANY_HOSTS, backend.port);
   const generator = new LoadGenerator();

@@ -1,12 +1,12 @@
 // `npm run bench`: CPU, throughput and latency of Fairway and other proxies in front of the same backend.
 // README.md beside this file says how to read the result. Exit code 1: a limit is missed or a request failed.
-import { runAndCleanUp, startServer } from "./children.ts";
-import { isCpuMeasurable } from "./cpu.ts";
-import { LoadGenerator } from "./load.ts";
-import { machine, machineLine } from "./machine.ts";
+import { runAndCleanUp, startServer } from "./lib/children.ts";
+import { isCpuMeasurable } from "./lib/cpu.ts";
+import { LoadGenerator } from "./lib/load.ts";
+import { machine, machineLine } from "./lib/machine.ts";
 import { checkPeer, measureRounds } from "./measure.ts";
 import { parseOptions, USAGE, type BenchOptions } from "./options.ts";
-import { startPeer, type Peer } from "./peers.ts";
+import { startPeer, type Peer } from "./lib/peers.ts";
 import { judge, reportPeers, table } from "./report.ts";
 
 async function main(options: BenchOptions): Promise<number> {
@@ -32,7 +32,7 @@ async function main(options: BenchOptions): Promise<number> {
 }
 
 async function startPeers(options: BenchOptions, progress: (line: string) => void): Promise<Peer[]> {
-  const backend = await startServer("./backend.ts", [String(options.body)]);
+  const backend = await startServer("./lib/backend.ts", [String(options.body)]);
   const peers: Peer[] = [];
   for (const name of options.peers) {
     const peer = await startPeer(name, backend.port, options.workers);

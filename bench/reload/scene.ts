@@ -5,8 +5,8 @@ import { X509Certificate } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import { makeCertificate } from "../../certs/make.ts";
-import * as manifests from "../manifests.ts";
-import type { Manifest } from "../manifests.ts";
+import * as manifests from "../lib/manifests.ts";
+import type { Manifest } from "../lib/manifests.ts";
 
 export const PLAIN_HOST = "bench.example";
 export const TLS_HOST = "secure.example";

@@ -2,8 +2,8 @@
 import { once } from "node:events";
 import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { endWithRunner } from "../child-side.ts";
-import { HOST } from "../peers.ts";
+import { endWithRunner } from "../lib/child-side.ts";
+import { HOST } from "../lib/peers.ts";
 import {
   ARRIVAL_SECONDS,
   LARGE_PATH,

@@ -1,7 +1,7 @@
 // A backend of the slow attacks: answers once it has a whole request, always with as many bytes as its argument says.
 // Its own process; started by children.ts with an IPC channel.
 import http from "node:http";
-import { reportReady } from "../child-side.ts";
+import { reportReady } from "../lib/child-side.ts";
 
 /** One for all responses: what waits to be written holds no memory of its own. */
 const content = Buffer.alloc(Number(process.argv[2] ?? 1024), "x");

@@ -1,6 +1,6 @@
 // The runner's side of the two helper processes, and what it reads of Fairway from outside.
 import fs from "node:fs";
-import { startModule, type Child } from "../children.ts";
+import { startModule, type Child } from "../lib/children.ts";
 import type {
   Attack,
   AttackCommand,

@@ -1,9 +1,9 @@
 // Normal clients: requests at a fixed rate over keep-alive connections, in a process of its own so that the attackers'
 // work does not count as latency. A request that is due goes out, whatever became of those before it.
 import http from "node:http";
-import { endWithRunner } from "../child-side.ts";
-import { HOST } from "../peers.ts";
-import { LatencyHistogram } from "../statistics.ts";
+import { endWithRunner } from "../lib/child-side.ts";
+import { HOST } from "../lib/peers.ts";
+import { LatencyHistogram } from "../lib/statistics.ts";
 import { CONTENT_BYTES, type LoadCommand, type LoadResult } from "./messages.ts";
 
 const TICK_MS = 2;

@@ -1,5 +1,5 @@
 // From what was measured to a verdict and a table. Pure.
-import { quantile } from "../statistics.ts";
+import { quantile } from "../lib/statistics.ts";
 import type { Attack, AttackResult, LoadResult } from "./messages.ts";
 
 /** p99 of normal requests under an attack: at most this many times the undisturbed one, and a little. */

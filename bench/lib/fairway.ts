@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { freePort, startProgram, stop, type Child } from "./children.ts";
 
 /** This checkout, unless the environment names another: that is how two versions are compared. */
-const PROGRAM = process.env["FAIRWAY_BIN"] ?? fileURLToPath(new URL("../bin/fairway", import.meta.url));
+const PROGRAM = process.env["FAIRWAY_BIN"] ?? fileURLToPath(new URL("../../bin/fairway", import.meta.url));
 const READY_TIMEOUT_MS = 20_000;
 const POLL_MS = 20;
 /** Another process may take a free port before Fairway does. */

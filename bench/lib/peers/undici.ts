@@ -2,7 +2,7 @@
 // interface. It does what any proxy must: drops hop-by-hop fields, adds the X-Forwarded fields, streams both ways
 // with back-pressure, and answers 502.
 //
-//   node bench/peers/undici.ts <backend port>
+//   node bench/lib/peers/undici.ts <backend port>
 import http from "node:http";
 import { Pool, type Dispatcher } from "undici";
 import { reportReady } from "../child-side.ts";

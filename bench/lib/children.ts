@@ -53,9 +53,9 @@ export function startProgram(name: string, command: string, args: readonly strin
   return adopt(name, spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] }));
 }
 
-/** Starts one of our modules (a path beside this file) with an IPC channel. */
+/** Starts one of our modules (a path in bench/) with an IPC channel. */
 export function startModule(module: string, args: readonly string[]): Child {
-  const file = fileURLToPath(new URL(module, import.meta.url));
+  const file = fileURLToPath(new URL(`../${module}`, import.meta.url));
   return adopt(module, fork(file, args, { stdio: ["ignore", "pipe", "pipe", "ipc"], execArgv: [] }));
 }
 

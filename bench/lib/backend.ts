@@ -1,7 +1,7 @@
 // The backend behind every proxy of the benchmarks: a fixed answer, as cheap as Node can give it, so that the
 // proxies and not the backend set the pace. Its own process; started by children.ts with an IPC channel.
 //
-//   node bench/backend.ts <content bytes> [name]
+//   node bench/lib/backend.ts <content bytes> [name]
 //
 // Reads heads with `indexOf`, skips content by Content-Length, answers pipelined requests in one write. A request
 // for `/echo...` is answered with its own head, which lets the runner see what a proxy forwards.

@@ -33,12 +33,12 @@ export async function startPeer(
   switch (name) {
     case "fairway": {
       const { child, httpPort } = await startFairway(fairwayManifests(backendPort), fairwayWorkers);
-      return { name, version: versionOf("../package.json"), port: httpPort, child };
+      return { name, version: versionOf("../../package.json"), port: httpPort, child };
     }
     case "http-proxy":
     case "undici": {
-      const { child, port } = await startServer(`./peers/${name}.ts`, [String(backendPort)]);
-      return { name, version: versionOf(`../node_modules/${name}/package.json`), port, child };
+      const { child, port } = await startServer(`./lib/peers/${name}.ts`, [String(backendPort)]);
+      return { name, version: versionOf(`../../node_modules/${name}/package.json`), port, child };
     }
     case "nginx":
     case "haproxy":

@@ -1,7 +1,7 @@
 // Peer: the http-proxy package as its documentation sets it up, with a keep-alive agent (without one it opens a
 // connection per request) and `xfwd` for the X-Forwarded fields.
 //
-//   node bench/peers/http-proxy.ts <backend port>
+//   node bench/lib/peers/http-proxy.ts <backend port>
 import http from "node:http";
 import httpProxy from "http-proxy";
 import { reportReady } from "../child-side.ts";

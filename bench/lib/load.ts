@@ -61,7 +61,7 @@ export class LoadGenerator {
   #nextId = 1;
 
   constructor() {
-    this.#child = startModule("./load-process.ts", []);
+    this.#child = startModule("./lib/load-process.ts", []);
     this.#child.process.on("message", (message) => {
       // Our own module sends nothing else.
       const reply = message as LoadReply;
