@@ -4,7 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { runAndCleanUp, startServer, temporaryDirectory } from "./lib/children.ts";
 import { startFairway } from "./lib/fairway.ts";
-import { failures, LoadGenerator, type LoadResult } from "./lib/load.ts";
+import { Autocannon } from "./lib/autocannon.ts";
+import { failures, type LoadResult } from "./lib/load.ts";
 import { machine, machineLine } from "./lib/machine.ts";
 import { Prober } from "./reload/prober.ts";
 import { EDIT_KINDS, PATHS, PLAIN_HOST, Scene, TLS_HOST, type EditKind } from "./reload/scene.ts";
@@ -52,7 +53,7 @@ async function main(options: Options): Promise<number> {
   const fairway = await startFairway(directory);
   const prober = new Prober(fairway);
 
-  const generator = new LoadGenerator();
+  const generator = new Autocannon();
   const { connections, tlsConnections } = options;
   const shared = { paths: PATHS, seconds: LOAD_MAX_SECONDS };
   const url = `http://127.0.0.1:${fairway.httpPort}/`;

@@ -6,12 +6,13 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { runAndCleanUp, startServer, temporaryDirectory } from "./lib/children.ts";
-import { cpuTimeUs, isCpuMeasurable } from "./lib/cpu.ts";
+import { cpuTimeUs, isCpuMeasurable } from "./lib/process-tree.ts";
 import { startFairway, type Fairway } from "./lib/fairway.ts";
-import { failures, LoadGenerator, type LoadRequest } from "./lib/load.ts";
+import { Autocannon } from "./lib/autocannon.ts";
+import { failures, type LoadRequest } from "./lib/load.ts";
 import { machine, machineLine } from "./lib/machine.ts";
 import { endpointSlice, ingress, ingressClass, service, toYaml } from "./lib/manifests.ts";
-import { withRange } from "./report.ts";
+import { withRange } from "./lib/result.ts";
 import { spread } from "./lib/statistics.ts";
 
 /** A request with many hosts may cost this much of one with a single host. */
@@ -57,7 +58,7 @@ async function main(options: Options): Promise<number> {
   const backend = await startServer("./lib/backend.ts", ["1024"]);
   const few = await startScenario(FEW_HOSTS, backend.port);
   const many = await startScenario(MANY_HOSTS, backend.port);
-  const generator = new LoadGenerator();
+  const generator = new Autocannon();
   for (let round = 0; round <= options.rounds; round += 1) {
     for (const each of round % 2 === 0 ? [few, many] : [many, few]) await measure(each, generator, options);
     const seen = [few, many].map(({ hosts, cpuUs }) => `${hosts} hosts ${cpuUs.at(-1)?.toFixed(1)}`);
@@ -91,7 +92,7 @@ async function main(options: Options): Promise<number> {
   return isOk ? 0 : 1;
 }
 
-async function measure(scenario: Scenario, generator: LoadGenerator, options: Options): Promise<void> {
+async function measure(scenario: Scenario, generator: Autocannon, options: Options): Promise<void> {
   const { child, httpPort } = scenario.fairway;
   const { seconds, connections } = options;
   const { requests } = scenario;

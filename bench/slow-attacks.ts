@@ -6,12 +6,12 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { runAndCleanUp, startServer, temporaryDirectory } from "./lib/children.ts";
-import { cpuTimeUs, isCpuMeasurable } from "./lib/cpu.ts";
+import { cpuTimeUs, isCpuMeasurable, residentKib } from "./lib/process-tree.ts";
 import { startFairway, type Fairway } from "./lib/fairway.ts";
 import { machine, machineLine } from "./lib/machine.ts";
 import { endpointSlice, ingress, ingressClass, service, toYaml, type Manifest } from "./lib/manifests.ts";
 import { HOST } from "./lib/peers.ts";
-import { Attackers, NormalClients, residentMib, stalledClients } from "./slow-attacks/helpers.ts";
+import { Attackers, NormalClients, stalledClients } from "./slow-attacks/helpers.ts";
 import { ARRIVAL_SECONDS, ATTACKS, CONTENT_BYTES, LARGE_PATH, type Attack } from "./slow-attacks/messages.ts";
 import * as report from "./slow-attacks/report.ts";
 import type { Cut, Phase } from "./slow-attacks/report.ts";
@@ -119,9 +119,9 @@ class Run {
   async #measure(name: string, wait: () => Promise<void>): Promise<Phase> {
     const { rate, connections } = this.#options;
     const { pid, died } = this.#fairway.child;
-    let peakMib = residentMib(pid);
+    let peakMib = residentKib(pid) / 1024;
     const timer = setInterval(() => {
-      peakMib = Math.max(peakMib, residentMib(pid));
+      peakMib = Math.max(peakMib, residentKib(pid) / 1024);
     }, SAMPLE_MS);
     const cpuBefore = isCpuMeasurable() ? cpuTimeUs(pid) : Number.NaN;
     const startedAt = performance.now();
@@ -164,7 +164,7 @@ async function main(options: Options): Promise<number> {
   const { phase, cuts } = await run.underAll();
   phases.push(phase);
   await sleep(SETTLE_MS);
-  const afterMib = residentMib(fairway.child.pid);
+  const afterMib = residentKib(fairway.child.pid) / 1024;
   const problems = report.problems(phases, cuts);
   if (options.isJson) {
     console.log(JSON.stringify({ machine: host, options, phases, cuts, afterMib, problems }, undefined, 2));

@@ -4,16 +4,25 @@ import type net from "node:net";
 /** Message of a child to the runner once it accepts connections. */
 export interface ReadyMessage {
   readonly port: number;
+  /** NaN, as null, from servers without TLS. */
+  readonly tlsPort: number;
 }
 
-/** Tells the runner the port over IPC, and ends this process when the runner is gone, however it went. */
-export function reportReady(server: net.Server): void {
+/** Tells the runner the ports over IPC, and ends this process when the runner is gone, however it went. */
+export function reportReady(server: net.Server, tlsServer?: net.Server): void {
   endWithRunner();
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("the server has no TCP port");
-  const message: ReadyMessage = { port: address.port };
+  const message: ReadyMessage = {
+    port: portOf(server),
+    tlsPort: tlsServer === undefined ? Number.NaN : portOf(tlsServer),
+  };
   if (process.send === undefined) console.log(`listening on 127.0.0.1:${message.port}`);
   else process.send(message);
+}
+
+function portOf(server: net.Server): number {
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the server has no TCP port");
+  return address.port;
 }
 
 export function endWithRunner(): void {

@@ -49,8 +49,14 @@ function adopt(name: string, child: ChildProcess): Child {
 }
 
 /** Starts a program that is not ours. */
-export function startProgram(name: string, command: string, args: readonly string[]): Child {
-  return adopt(name, spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] }));
+export function startProgram(
+  name: string,
+  command: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Child {
+  const env = { ...process.env, ...environment };
+  return adopt(name, spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env }));
 }
 
 /** Starts one of our modules (a path in bench/) with an IPC channel. */
@@ -59,16 +65,16 @@ export function startModule(module: string, args: readonly string[]): Child {
   return adopt(module, fork(file, args, { stdio: ["ignore", "pipe", "pipe", "ipc"], execArgv: [] }));
 }
 
-/** Starts one of our servers and waits for the port that it took. */
+/** Starts one of our servers and waits for the ports that it took. */
 export async function startServer(
   module: string,
   args: readonly string[],
-): Promise<{ child: Child; port: number }> {
+): Promise<{ child: Child } & ReadyMessage> {
   const child = startModule(module, args);
   const ready = once(child.process, "message", { signal: AbortSignal.timeout(READY_TIMEOUT_MS) });
   const [message] = await Promise.race([ready, child.died]);
   // The only message these modules send first.
-  return { child, port: (message as ReadyMessage).port };
+  return { child, ...(message as ReadyMessage) };
 }
 
 export async function stop(child: Child): Promise<void> {

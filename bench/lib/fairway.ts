@@ -19,7 +19,11 @@ export interface Fairway {
 }
 
 /** `workers`: one where CPU per request is compared, as the peers have one process. */
-export async function startFairway(directory: string, workers = 1): Promise<Fairway> {
+export async function startFairway(
+  directory: string,
+  workers = 1,
+  flags: readonly string[] = [],
+): Promise<Fairway> {
   for (let tries = 1; ; tries += 1) {
     const [httpPort, httpsPort, adminPort] = [await freePort(), await freePort(), await freePort()];
     const child = startProgram("fairway", PROGRAM, [
@@ -31,6 +35,7 @@ export async function startFairway(directory: string, workers = 1): Promise<Fair
       "--bind-address=127.0.0.1",
       "--healthz-host=127.0.0.1",
       "--allow-loopback-upstreams",
+      ...flags,
       ...(hasWorkers() ? [`--workers=${workers}`] : []),
     ]);
     try {

@@ -1,6 +1,4 @@
-// The client side of a benchmark: autocannon in a process of its own, which stays for the whole run so that its
-// machine code is warm for every peer alike.
-import { startModule, type Child } from "./children.ts";
+// What a load is asked to do and what it reports, whichever program makes it.
 
 export interface LoadJob {
   readonly url: string;
@@ -15,6 +13,8 @@ export interface LoadJob {
   readonly host: string;
   /** SNI, for https. */
   readonly servername?: string;
+  /** Every request says `Connection: close`, so each has a connection of its own. */
+  readonly isClosing?: boolean;
 }
 
 export interface LoadRequest {
@@ -36,15 +36,6 @@ export interface LoadResult {
   readonly lost: number;
 }
 
-export type LoadCommand =
-  | { readonly kind: "start"; readonly id: number; readonly job: LoadJob }
-  | { readonly kind: "stop"; readonly id: number };
-
-export interface LoadReply {
-  readonly id: number;
-  readonly result: LoadResult;
-}
-
 /** Every way in which a request can have gone wrong, each request once. */
 export function failures(result: LoadResult): number {
   return result.non2xx + Math.max(result.lost, result.connectionErrors + result.timeouts);
@@ -55,33 +46,11 @@ export interface LoadRun {
   stop(): void;
 }
 
-export class LoadGenerator {
-  readonly #child: Child;
-  readonly #waiting = new Map<number, (result: LoadResult) => void>();
-  #nextId = 1;
-
-  constructor() {
-    this.#child = startModule("./lib/load-process.ts", []);
-    this.#child.process.on("message", (message) => {
-      // Our own module sends nothing else.
-      const reply = message as LoadReply;
-      this.#waiting.get(reply.id)?.(reply.result);
-      this.#waiting.delete(reply.id);
-    });
-  }
-
-  start(job: LoadJob): LoadRun {
-    const id = this.#nextId;
-    this.#nextId += 1;
-    const finished = new Promise<LoadResult>((resolve) => this.#waiting.set(id, resolve));
-    this.#send({ kind: "start", id, job });
-    return {
-      result: Promise.race([finished, this.#child.died]),
-      stop: () => this.#send({ kind: "stop", id }),
-    };
-  }
-
-  #send(command: LoadCommand): void {
-    this.#child.process.send(command);
-  }
+/** Jobs run in processes of their own. */
+export interface LoadSource {
+  readonly name: "autocannon" | "wrk";
+  readonly version: string;
+  start(job: LoadJob): LoadRun;
+  /** CPU time that making the load has taken so far, in microseconds; NaN without Linux's /proc. */
+  cpuTimeUs(): number;
 }

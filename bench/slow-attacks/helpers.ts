@@ -1,5 +1,4 @@
 // The runner's side of the two helper processes, and what it reads of Fairway from outside.
-import fs from "node:fs";
 import { startModule, type Child } from "../lib/children.ts";
 import type {
   Attack,
@@ -66,16 +65,6 @@ export class NormalClients {
 
   #send(command: LoadCommand): void {
     this.#child.process.send(command);
-  }
-}
-
-/** Resident memory of a process in MiB; NaN without Linux's /proc. */
-export function residentMib(pid: number): number {
-  try {
-    const match = /^VmRSS:\s+(\d+) kB$/m.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"));
-    return Number(match?.[1] ?? Number.NaN) / 1024;
-  } catch {
-    return Number.NaN;
   }
 }
 

@@ -1,8 +1,11 @@
 // Peer: the http-proxy package as its documentation sets it up, with a keep-alive agent (without one it opens a
 // connection per request) and `xfwd` for the X-Forwarded fields.
 //
-//   node bench/lib/peers/http-proxy.ts <backend port>
+//   node bench/lib/peers/http-proxy.ts <backend port> <certificate file> <key file>
+import { once } from "node:events";
+import fs from "node:fs";
 import http from "node:http";
+import https from "node:https";
 import httpProxy from "http-proxy";
 import { reportReady } from "../child-side.ts";
 
@@ -16,5 +19,11 @@ proxy.on("error", (_error, _request, response) => {
   response.end();
 });
 
-const server = http.createServer((request, response) => proxy.web(request, response));
-server.listen(0, "127.0.0.1", () => reportReady(server));
+const [, , , certificateFile = "", keyFile = ""] = process.argv;
+const credentials = { cert: fs.readFileSync(certificateFile), key: fs.readFileSync(keyFile) };
+const listener = (request: http.IncomingMessage, response: http.ServerResponse): void =>
+  proxy.web(request, response);
+const server = http.createServer(listener).listen(0, "127.0.0.1");
+const tlsServer = https.createServer(credentials, listener).listen(0, "127.0.0.1");
+await Promise.all([once(server, "listening"), once(tlsServer, "listening")]);
+reportReady(server, tlsServer);

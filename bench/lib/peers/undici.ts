@@ -2,8 +2,11 @@
 // interface. It does what any proxy must: drops hop-by-hop fields, adds the X-Forwarded fields, streams both ways
 // with back-pressure, and answers 502.
 //
-//   node bench/lib/peers/undici.ts <backend port>
+//   node bench/lib/peers/undici.ts <backend port> <certificate file> <key file>
+import { once } from "node:events";
+import fs from "node:fs";
 import http from "node:http";
+import https from "node:https";
 import { Pool, type Dispatcher } from "undici";
 import { reportReady } from "../child-side.ts";
 
@@ -20,7 +23,12 @@ function requestFields(request: http.IncomingMessage): string[] {
   }
   const { remoteAddress = "", localPort = 0 } = request.socket;
   fields.push("x-forwarded-for", remoteAddress, "x-forwarded-port", String(localPort));
-  fields.push("x-forwarded-proto", "http", "x-forwarded-host", request.headers.host ?? "");
+  fields.push(
+    "x-forwarded-proto",
+    "encrypted" in request.socket ? "https" : "http",
+    "x-forwarded-host",
+    request.headers.host ?? "",
+  );
   return fields;
 }
 
@@ -66,7 +74,7 @@ function hasContent(request: http.IncomingMessage): boolean {
   return "content-length" in request.headers || "transfer-encoding" in request.headers;
 }
 
-const server = http.createServer((request, response) => {
+function listener(request: http.IncomingMessage, response: http.ServerResponse): void {
   pool.dispatch(
     {
       method: request.method ?? "GET",
@@ -76,5 +84,11 @@ const server = http.createServer((request, response) => {
     },
     new Forward(response),
   );
-});
-server.listen(0, "127.0.0.1", () => reportReady(server));
+}
+
+const [, , , certificateFile = "", keyFile = ""] = process.argv;
+const credentials = { cert: fs.readFileSync(certificateFile), key: fs.readFileSync(keyFile) };
+const server = http.createServer(listener).listen(0, "127.0.0.1");
+const tlsServer = https.createServer(credentials, listener).listen(0, "127.0.0.1");
+await Promise.all([once(server, "listening"), once(tlsServer, "listening")]);
+reportReady(server, tlsServer);

@@ -1,7 +1,8 @@
-// The process that runs autocannon, as told by load.ts over IPC. Several jobs may run at the same time.
+// The process that runs autocannon, as told by autocannon.ts over IPC. Several jobs may run at the same time.
 import autocannon from "autocannon";
 import { endWithRunner } from "./child-side.ts";
-import type { LoadCommand, LoadJob, LoadReply, LoadRequest, LoadResult } from "./load.ts";
+import type { LoadCommand, LoadReply } from "./autocannon.ts";
+import type { LoadJob, LoadRequest, LoadResult } from "./load.ts";
 import { LatencyHistogram } from "./statistics.ts";
 
 /** Between two looks of autocannon at whether to end. */
@@ -45,7 +46,8 @@ const instances = new Map<number, autocannon.Instance>();
 function start(id: number, job: LoadJob): void {
   const latencies = new LatencyHistogram();
   const closed: Closed = { responses: 0, non2xx: 0 };
-  const headers = { host: job.host };
+  const closing = job.isClosing === true ? { connection: "close" } : {};
+  const headers = { host: job.host, ...closing };
   const startedAt = performance.now();
   let clients = 0;
   const instance = autocannon(
@@ -109,7 +111,7 @@ function reply(message: LoadReply): void {
 }
 
 process.on("message", (message) => {
-  // load.ts sends nothing else.
+  // autocannon.ts sends nothing else.
   const command = message as LoadCommand;
   if (command.kind === "start") start(command.id, command.job);
   else instances.get(command.id)?.stop();

@@ -1,4 +1,4 @@
-// CPU time of a process and of its descendants, read from Linux's /proc: the same instrument for every peer, whatever
+// CPU time and memory of a process and of its descendants, read from Linux's /proc: the same instrument for every peer, whatever
 // it is written in. Nothing here works on another system; `isCpuMeasurable` says so.
 import fs from "node:fs";
 
@@ -29,6 +29,20 @@ function schedulerTimeUs(pid: number): number | undefined {
     return nanoseconds > 0 ? nanoseconds / 1000 : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** Resident memory in KiB of `pid` and its living descendants; pages that they share count for each. */
+export function residentKib(pid: number): number {
+  return [pid, ...descendants(pid)].reduce((sum, member) => sum + memberKib(member), 0);
+}
+
+function memberKib(pid: number): number {
+  try {
+    const match = /^VmRSS:\s+(\d+) kB$/m.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"));
+    return Number(match?.[1] ?? Number.NaN);
+  } catch {
+    return Number.NaN;
   }
 }
 
