@@ -86,7 +86,7 @@ export class Controller {
       sources: options.manifests.map((directory) => new DirectorySource({ directory, clock: systemClock })),
       translate: options.translate,
       publisher: {
-        publishTable: (ir) => this.#pool.publishTable(ir),
+        publishTable: (delta) => this.#pool.publishTable(delta),
         publishEndpoints: (changed) => this.#pool.publishEndpoints(changed),
       },
       clock: systemClock,

@@ -98,6 +98,11 @@ export class ObjectIndex {
     return new Set([...this.#slicesByService.keys(), ...this.endpoints.keys()]);
   }
 
+  /** A slice or Endpoints name the Service. */
+  hasEndpoints(service: ObjectKey): boolean {
+    return this.#slicesByService.has(service) || this.endpoints.has(service);
+  }
+
   #addSlice(slice: EndpointSliceObject): void {
     const service = serviceOf(slice);
     const slices = this.#slicesByService.get(service);

@@ -1,28 +1,29 @@
-// The rebuild loop: sources to store, store to translation, translation to publisher. Ways to a publication:
-// 1. something that routing depends on changed: translate everything, publish the table when it came out differently;
-// 2. only endpoints changed: translate those Services alone and publish their endpoints; no route is compiled again.
+// The rebuild loop: sources to store, store to translation, translation to publisher. The translation makes anew what an
+// event touched; what came out differently is published, endpoints alone by a way on which no route is compiled.
 import type { Diagnostic } from "../ir/diagnostic.ts";
 import type { ObjectRef } from "../ir/object-ref.ts";
-import type { CertificateIr, EndpointsIr, RoutingIr } from "../ir/routing.ts";
+import type { EndpointsIr, RoutingIr } from "../ir/routing.ts";
+import { TableParts, type TableDelta } from "../ir/table-parts.ts";
 import type { Cancel, Clock } from "../util/clock.ts";
-import { equalJson } from "../util/equal-json.ts";
-import type { ObjectKey } from "./objects.ts";
 import { MergedSource } from "./sources/merged.ts";
 import type { ObjectEvent, Source } from "./sources/source.ts";
 import { ObjectStore, type Change } from "./store.ts";
-import { translateEndpoints, type ServiceEndpoints } from "./translate/endpoints.ts";
 import type { TranslateOptions } from "./translate/options.ts";
-import { groupByService } from "./translate/services.ts";
-import { assemble, sortDiagnostics, translateParts, type TranslationParts } from "./translate/translate.ts";
+import { sortDiagnostics } from "./translate/translate.ts";
+import { Translator } from "./translate/translator.ts";
 
-/** A build waits until no event has come for this long, so that the parts of one change are built together. */
-export const quietMs = 10;
-/** A build waits no longer than this after the first event. */
-export const quietMaxMs = 100;
+/**
+ * A build follows an event at once, unless another build was shortly before: then the two are this far apart, and further
+ * when builds take long, so that a storm of events costs a tenth of the time at most.
+ */
+export const buildGapMinMs = 10;
+export const buildGapMaxMs = 100;
+const buildShare = 0.1;
 
 /** Takes what was built. The proxy implements it; a throw means a bug, and the last good table stays. */
 export interface Publisher {
-  publishTable(ir: RoutingIr): void;
+  /** What differs from the table published before; at first that is everything. */
+  publishTable(delta: TableDelta): void;
   /** Replaces the endpoints of these upstreams, which the last table knows; its routes stay as they are. */
   publishEndpoints(changed: readonly EndpointsIr[]): void;
 }
@@ -44,7 +45,7 @@ export interface RebuildOptions {
 export interface RebuildState {
   /** A table has been published. */
   readonly isReady: boolean;
-  /** Of sources, store and the last translation; sorted. */
+  /** Of sources, store and the last translation; sorted. Put together when asked for. */
   readonly diagnostics: readonly Diagnostic[];
   /** Published tables. */
   readonly tables: number;
@@ -60,28 +61,23 @@ export interface RebuildState {
   readonly ir: RoutingIr | null;
 }
 
-/** What was published last, in parts. */
-interface Published {
-  readonly parts: TranslationParts;
-  readonly upstreamsByService: ReturnType<typeof groupByService>;
-}
-
 export class RebuildLoop {
   readonly #options: RebuildOptions;
   readonly #store: ObjectStore;
   readonly #source: Source;
   readonly #reports = new Map<string, readonly Diagnostic[]>();
   readonly #firstBuild = Promise.withResolvers<void>();
-  #published: Published | null = null;
-  #certificates: ReadonlyMap<ObjectKey, CertificateIr> = new Map();
+  readonly #published = new TableParts();
+  #translator: Translator;
+  /** It has not built anything yet, so it does not know what was published. */
+  #isTranslatorNew = true;
+  #lastGoodCertificates: Translator["certificatesInUse"] = new Map();
   #failure: Diagnostic | null = null;
 
   #isClosed = false;
   #isSynced = false;
-  #isRoutingDue = true;
-  readonly #servicesDue = new Set<ObjectKey>();
   #cancelBuild: Cancel | null = null;
-  #firstEventAtMs = -1;
+  #nextBuildAtMs = 0;
 
   #tables = 0;
   #endpointUpdates = 0;
@@ -93,6 +89,7 @@ export class RebuildLoop {
     this.#options = options;
     this.#store = new ObjectStore(options.translate);
     this.#source = new MergedSource(options.sources);
+    this.#translator = this.#newTranslator();
   }
 
   /**
@@ -139,80 +136,71 @@ export class RebuildLoop {
   }
 
   #note(change: Change): void {
-    if (change.routing) this.#isRoutingDue = true;
-    for (const service of change.services) this.#servicesDue.add(service);
+    // After a failure every event is an occasion to try again.
+    let isBuildDue = this.#failure !== null && change.touched.length > 0;
+    for (const touched of change.touched) if (this.#translator.touch(touched)) isBuildDue = true;
     if (!this.#isSynced) return;
-    if (change.routing || change.services.length > 0) this.#schedule();
+    if (isBuildDue) this.#schedule();
     else if (change.diagnostics) this.#changed();
   }
 
   #schedule(): void {
     const { clock } = this.#options;
-    const now = clock.nowMs();
-    if (this.#firstEventAtMs < 0) this.#firstEventAtMs = now;
-    const latest = this.#firstEventAtMs + quietMaxMs - now;
-    this.#cancelBuild?.();
-    this.#cancelBuild = clock.after(Math.max(0, Math.min(quietMs, latest)), () => this.#build());
+    // Never within the event: what comes with it is built with it.
+    this.#cancelBuild ??= clock.after(Math.max(0, this.#nextBuildAtMs - clock.nowMs()), () => this.#build());
   }
 
   #build(): void {
     const { clock } = this.#options;
     this.#cancelBuild = null;
-    this.#firstEventAtMs = -1;
     const startedAt = clock.nowMs();
     try {
-      if (this.#isRoutingDue || this.#published === null) this.#buildAll();
-      else this.#buildEndpoints(this.#published);
-      this.#isRoutingDue = false;
-      this.#servicesDue.clear();
+      this.#publish(this.#translate());
       this.#failure = null;
     } catch (cause) {
       // A bug in translate, a feature or the publisher. What was published stays; the next event tries everything again.
-      this.#isRoutingDue = true;
+      const inUse = this.#translator.certificatesInUse;
+      if (inUse.size > 0) this.#lastGoodCertificates = inUse;
+      this.#translator = this.#newTranslator();
+      this.#isTranslatorNew = true;
       this.#failures += 1;
       this.#failure = failureOf(cause);
       this.#options.onFailure?.(cause);
     }
-    this.#lastBuildMs = clock.nowMs() - startedAt;
+    const endedAt = clock.nowMs();
+    this.#lastBuildMs = endedAt - startedAt;
+    const gapMs = Math.max(buildGapMinMs, Math.min(buildGapMaxMs, this.#lastBuildMs / buildShare));
+    this.#nextBuildAtMs = endedAt + gapMs;
     this.#firstBuild.resolve();
     this.#changed();
   }
 
-  #buildAll(): void {
-    const parts = translateParts(this.#store.index, this.#translateOptions());
-    const last = this.#published;
-    if (last === null || !equalJson(last.parts.routing, parts.routing)) {
-      this.#options.publisher.publishTable(assemble(parts).ir);
+  /** What differs from what was published. */
+  #translate(): TableDelta {
+    const delta = this.#translator.build();
+    if (!this.#isTranslatorNew) return this.#published.news(delta);
+    const whole = new TableParts();
+    whole.apply(delta);
+    return this.#published.differenceTo(whole.toIr());
+  }
+
+  #publish(delta: TableDelta): void {
+    const { publisher } = this.#options;
+    const { changed } = delta.endpoints;
+    if (this.#tables === 0 || this.#published.changesRouting(delta)) {
+      publisher.publishTable(delta);
       this.#tables += 1;
-    } else {
-      this.#publishEndpoints(changedEndpoints(last.parts.services, parts.services));
+    } else if (changed.length > 0) {
+      publisher.publishEndpoints(changed);
+      this.#endpointUpdates += 1;
     }
-    this.#published = { parts, upstreamsByService: groupByService(parts.routing.upstreams) };
-    this.#certificates = parts.certificates;
+    this.#published.apply(delta);
+    this.#isTranslatorNew = false;
   }
 
-  #buildEndpoints({ parts, upstreamsByService }: Published): void {
-    const options = this.#translateOptions();
-    const updates = new Map<ObjectKey, ServiceEndpoints>();
-    for (const key of this.#servicesDue) {
-      updates.set(
-        key,
-        translateEndpoints(key, upstreamsByService.get(key) ?? [], this.#store.index, options),
-      );
-    }
-    this.#publishEndpoints(changedEndpoints(parts.services, updates));
-    const services = new Map([...parts.services, ...updates]);
-    this.#published = { parts: { ...parts, services }, upstreamsByService };
-  }
-
-  #publishEndpoints(changed: readonly EndpointsIr[]): void {
-    if (changed.length === 0) return;
-    this.#options.publisher.publishEndpoints(changed);
-    this.#endpointUpdates += 1;
-  }
-
-  #translateOptions(): TranslateOptions {
-    return { ...this.#options.translate, lastGoodCertificates: this.#certificates };
+  #newTranslator(): Translator {
+    const options = { ...this.#options.translate, lastGoodCertificates: this.#lastGoodCertificates };
+    return new Translator(this.#store.index, options, (kind, key) => this.#store.referrersOf(kind, key));
   }
 
   #changed(): void {
@@ -221,34 +209,31 @@ export class RebuildLoop {
   }
 
   #makeState(): RebuildState {
-    const translation = this.#published === null ? null : assemble(this.#published.parts);
-    const diagnostics = [
-      ...[...this.#reports.values()].flat(),
-      ...this.#store.diagnostics(),
-      ...(translation?.diagnostics ?? []),
-      ...(this.#failure === null ? [] : [this.#failure]),
-    ];
+    const isReady = this.#tables > 0;
+    let diagnostics: readonly Diagnostic[] | null = null;
+    const makeDiagnostics = (): readonly Diagnostic[] => this.#makeDiagnostics();
     return {
-      isReady: this.#published !== null,
-      diagnostics: sortDiagnostics(diagnostics),
+      isReady,
+      get diagnostics() {
+        return (diagnostics ??= makeDiagnostics());
+      },
       tables: this.#tables,
       endpointUpdates: this.#endpointUpdates,
       failures: this.#failures,
       lastBuildMs: this.#lastBuildMs,
       objects: this.#store.size,
-      ir: translation?.ir ?? null,
+      ir: isReady ? this.#published.toIr() : null,
     };
   }
-}
 
-function changedEndpoints(
-  before: ReadonlyMap<ObjectKey, ServiceEndpoints>,
-  after: ReadonlyMap<ObjectKey, ServiceEndpoints>,
-): readonly EndpointsIr[] {
-  return [...after].flatMap(([key, { endpoints }]) => {
-    const old = before.get(key)?.endpoints;
-    return endpoints.filter((each, index) => !equalJson(each, old?.[index]));
-  });
+  #makeDiagnostics(): readonly Diagnostic[] {
+    return sortDiagnostics([
+      ...[...this.#reports.values()].flat(),
+      ...this.#store.diagnostics(),
+      ...this.#translator.diagnostics(),
+      ...(this.#failure === null ? [] : [this.#failure]),
+    ]);
+  }
 }
 
 function failureOf(cause: unknown): Diagnostic {

@@ -8,15 +8,20 @@ import { findingDiagnostic, type Finding } from "./finding.ts";
 import { ObjectIndex, serviceOf } from "./object-index.ts";
 import { objectKey, refOf, type IngressObject, type KubeObject, type ObjectKey } from "./objects.ts";
 
-/** What an event means for the routing table. */
+/** What an event means for the translation. */
 export interface Change {
-  /** The whole translation may come out differently. */
-  readonly routing: boolean;
-  /** Else: only the endpoints of these Services may. */
-  readonly services: readonly ObjectKey[];
+  /** What it has to look at again. */
+  readonly touched: readonly Touched[];
   /** The store's own diagnostics have changed. */
   readonly diagnostics: boolean;
 }
+
+export type Touched =
+  | { readonly kind: "everything" }
+  /** A Secret or a Service that an Ingress or a flag names; of `Endpoints` the key is that of their Service. */
+  | { readonly kind: "Ingress" | "Secret" | "Service" | "Endpoints"; readonly key: ObjectKey };
+
+const everything: readonly Touched[] = [{ kind: "everything" }];
 
 /** Objects that matter although no Ingress names them; each `namespace/name` or empty. */
 export interface StoreOptions {
@@ -68,7 +73,7 @@ export class ObjectStore {
     if (old !== undefined && isDeepStrictEqual(old.object, next.object)) {
       // The old object stays, since what was parsed of it is remembered by its identity.
       this.#entries.set(key, { ...next, object: old.object });
-      return { routing: false, services: [], diagnostics };
+      return { touched: [], diagnostics };
     }
     const before = old === undefined ? [] : this.#remove(old.object);
     this.#entries.set(key, next);
@@ -79,7 +84,7 @@ export class ObjectStore {
   delete(ref: ObjectRef): Change {
     const key = refKey(ref);
     const old = this.#entries.get(key);
-    if (old === undefined) return { routing: false, services: [], diagnostics: false };
+    if (old === undefined) return { touched: [], diagnostics: false };
     this.#entries.delete(key);
     return this.#changeOf(old.object, this.#remove(old.object), old.findings.length > 0);
   }
@@ -121,27 +126,40 @@ export class ObjectStore {
 
   /** `before`: the Services that the object's former version belonged to. */
   #changeOf(object: KubeObject, before: readonly ObjectKey[], diagnostics: boolean): Change {
+    return { touched: this.#touchedBy(object, before), diagnostics };
+  }
+
+  #touchedBy(object: KubeObject, before: readonly ObjectKey[]): readonly Touched[] {
     const key = objectKey(object.meta.namespace, object.meta.name);
     switch (object.kind) {
       case "Ingress":
+        return [{ kind: "Ingress", key }];
       case "IngressClass":
-        return { routing: true, services: [], diagnostics };
-      case "Service": {
-        const isNamed = this.#isNamed("Service", key, this.#options.defaultBackendService);
-        return { routing: isNamed, services: [key], diagnostics };
-      }
+        return everything;
+      case "Service":
+        return [
+          {
+            kind: this.#isNamed("Service", key, this.#options.defaultBackendService)
+              ? "Service"
+              : "Endpoints",
+            key,
+          },
+        ];
       case "EndpointSlice":
-        return { routing: false, services: [...new Set([...before, serviceOf(object)])], diagnostics };
+        return [...new Set([...before, serviceOf(object)])].map((service) => ({
+          kind: "Endpoints",
+          key: service,
+        }));
       case "Endpoints":
-        return { routing: false, services: [key], diagnostics };
+        return [{ kind: "Endpoints", key }];
       case "Secret": {
         const isNamed = this.#isNamed("Secret", key, this.#options.defaultSslCertificate);
-        return { routing: isNamed, services: [], diagnostics };
+        return isNamed ? [{ kind: "Secret", key }] : [];
       }
       case "ConfigMap":
-        return { routing: key === this.#options.configMap, services: [], diagnostics };
+        return key === this.#options.configMap ? everything : [];
       case "Namespace":
-        return { routing: false, services: [], diagnostics };
+        return [];
     }
   }
 

@@ -7,7 +7,8 @@ import { RebuildLoop } from "../../src/controller/rebuild.ts";
 import { DirectorySource } from "../../src/controller/sources/directory.ts";
 import { defaultTranslateOptions } from "../../src/controller/translate/options.ts";
 import { features } from "../../src/features/registry.ts";
-import type { EndpointsIr, RoutingIr } from "../../src/ir/routing.ts";
+import type { EndpointsIr } from "../../src/ir/routing.ts";
+import type { TableDelta } from "../../src/ir/table-parts.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { ingress, rule, service, slice } from "./fake-source.ts";
 
@@ -28,7 +29,8 @@ test("every edit is published, by the way that fits it, and nothing stays open a
     translate: { ...defaultTranslateOptions, parsers: features, offline: true },
     clock: systemClock,
     publisher: {
-      publishTable: (ir: RoutingIr) => void published.push(ir.virtualHosts.at(-1)?.routes[0]?.path ?? ""),
+      publishTable: (delta: TableDelta) =>
+        void published.push(delta.virtualHosts.changed.at(-1)?.routes[0]?.path ?? ""),
       publishEndpoints: (changed: readonly EndpointsIr[]) =>
         void published.push(changed[0]?.addresses[0]?.address ?? ""),
     },

@@ -1,13 +1,14 @@
 import { isDeepStrictEqual } from "node:util";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { RebuildLoop, quietMaxMs, quietMs, type Publisher } from "../../src/controller/rebuild.ts";
+import { buildGapMaxMs, buildGapMinMs, RebuildLoop, type Publisher } from "../../src/controller/rebuild.ts";
 import { findingDiagnostic } from "../../src/controller/finding.ts";
 import { decodeObject } from "../../src/controller/decode/decode.ts";
 import { defaultTranslateOptions } from "../../src/controller/translate/options.ts";
 import { sortDiagnostics, translate } from "../../src/controller/translate/translate.ts";
 import { features } from "../../src/features/registry.ts";
-import type { EndpointsIr, RoutingIr } from "../../src/ir/routing.ts";
+import type { CertificateIr, EndpointsIr, RoutingIr } from "../../src/ir/routing.ts";
+import { TableParts, type TableDelta } from "../../src/ir/table-parts.ts";
 import { ManualClock } from "../../src/util/clock.ts";
 import { FakeSource, ingress, ref, rule, service, slice } from "./fake-source.ts";
 import { testPair } from "./pairs.ts";
@@ -19,27 +20,29 @@ const options = { ...defaultTranslateOptions, offline: true, parsers: features }
 class RecordingPublisher implements Publisher {
   table: RoutingIr | null = null;
   readonly calls: string[] = [];
+  /** What each table brought. */
+  readonly deltas: TableDelta[] = [];
   failWith: Error | null = null;
+  readonly #parts = new TableParts();
 
-  publishTable(ir: RoutingIr): void {
+  publishTable(delta: TableDelta): void {
     if (this.failWith !== null) throw this.failWith;
-    this.table = ir;
+    this.#parts.apply(delta);
+    this.table = this.#parts.toIr();
+    this.deltas.push(delta);
     this.calls.push("table");
   }
 
   publishEndpoints(changed: readonly EndpointsIr[]): void {
     if (this.failWith !== null) throw this.failWith;
     if (this.table === null) throw new Error("endpoints before the first table");
-    const byId = new Map(changed.map((each) => [each.upstream, each]));
-    this.table = {
-      ...this.table,
-      endpoints: this.table.endpoints.map((each) => byId.get(each.upstream) ?? each),
-    };
-    this.calls.push(`endpoints of ${[...byId.keys()].join(", ")}`);
+    this.#parts.setEndpoints(changed);
+    this.table = this.#parts.toIr();
+    this.calls.push(`endpoints of ${changed.map(({ upstream }) => upstream).join(", ")}`);
   }
 }
 
-function setUp(): {
+function setUp(translateOptions: typeof options = options): {
   clock: ManualClock;
   source: FakeSource;
   publisher: RecordingPublisher;
@@ -51,7 +54,13 @@ function setUp(): {
   const publisher = new RecordingPublisher();
   const failures: unknown[] = [];
   const onFailure = (cause: unknown): number => failures.push(cause);
-  const loop = new RebuildLoop({ sources: [source], translate: options, publisher, clock, onFailure });
+  const loop = new RebuildLoop({
+    sources: [source],
+    translate: translateOptions,
+    publisher,
+    clock,
+    onFailure,
+  });
   return { clock, source, publisher, loop, failures };
 }
 
@@ -90,28 +99,66 @@ describe("publication", () => {
     expect(sources.every((source) => source.isClosed)).toBe(true);
   });
 
-  test("comes after a short quiet, and not later than the maximum", async () => {
+  test("follows an event at once, and another one after the gap", async () => {
     const { clock, source, publisher, loop } = await started(...web);
+    clock.advanceMs(buildGapMinMs);
     source.upsert(ingress("web", { rules: [rule("b.example", { "/": ["web", 80] })] }));
-    clock.advanceMs(quietMs - 1);
     expect(publisher.calls).toEqual(["table"]);
-    clock.advanceMs(1);
+    clock.advanceMs(0);
     expect(publisher.calls).toEqual(["table", "table"]);
-    for (let elapsed = 0; elapsed < quietMaxMs; elapsed += 5) {
-      expect(loop.state.tables).toBe(2);
+    for (let elapsed = 0; elapsed < 2 * buildGapMinMs; elapsed += 1) {
       source.upsert(ingress("web", { rules: [rule(`c${elapsed}.example`, { "/": ["web", 80] })] }));
-      clock.advanceMs(5);
+      clock.advanceMs(1);
     }
-    expect(loop.state.tables).toBe(3);
+    expect(loop.state.tables).toBe(4);
+  });
+
+  test("brings what an event touched, and nothing else", async () => {
+    const { clock, source, publisher } = await started(
+      ...web,
+      ingress("other", { rules: [rule("b.example", { "/": ["other", 80] })] }),
+      service("other"),
+    );
+    source.upsert(ingress("web", { rules: [rule("a.example", { "/": ["web", 80], "/x": ["web", 80] })] }));
+    clock.advanceMs(buildGapMinMs);
+    const none = { changed: [], removed: [] };
+    expect(publisher.deltas.at(-1)).toMatchObject({
+      virtualHosts: { changed: [{ host: "a.example" }], removed: [] },
+      upstreams: none,
+      endpoints: none,
+      certificates: none,
+    });
+    source.delete(ref("Ingress", "other"));
+    clock.advanceMs(buildGapMinMs);
+    expect(publisher.deltas.at(-1)).toMatchObject({
+      virtualHosts: { changed: [], removed: ["b.example"] },
+      upstreams: { changed: [], removed: ["default/other/80"] },
+      endpoints: { changed: [], removed: ["default/other/80"] },
+    });
+  });
+
+  test("brings sessions to a canary when an Ingress of another host gives them to its primary", async () => {
+    const canary = { "nginx.ingress.kubernetes.io/canary": "true" };
+    const { clock, source, publisher } = await started(
+      ...web,
+      ingress("next", { rules: [rule("a.example", { "/": ["next", 80] })] }, canary),
+      service("next"),
+    );
+    const affinity = { "nginx.ingress.kubernetes.io/affinity": "cookie" };
+    source.upsert(ingress("other", { rules: [rule("b.example", { "/": ["web", 80] })] }, affinity));
+    clock.advanceMs(buildGapMinMs);
+    const [next, primary] = publisher.table?.upstreams ?? [];
+    expect(next).toMatchObject({ id: "default/next/80", features: primary?.features });
+    expect(next?.features).toHaveLength(1);
   });
 
   test("of endpoints compiles no route again", async () => {
     const { clock, source, publisher } = await started(...web);
     source.upsert(slice("web-1", "web", ["10.0.0.1", "10.0.0.2"]));
     source.upsert(slice("web-2", "web", ["10.0.0.3"]));
-    clock.advanceMs(quietMs);
+    clock.advanceMs(buildGapMinMs);
     source.delete(ref("EndpointSlice", "web-1"));
-    clock.advanceMs(quietMs);
+    clock.advanceMs(buildGapMinMs);
     expect(publisher.calls).toEqual(["table", "endpoints of default/web/80", "endpoints of default/web/80"]);
     expect(publisher.table?.endpoints[0]?.addresses.map((each) => each.address)).toEqual(["10.0.0.3"]);
   });
@@ -138,14 +185,14 @@ describe("a bug", () => {
     const { clock, source, publisher, loop, failures } = await started(...web);
     publisher.failWith = new Error("does not compile");
     source.upsert(slice("web-1", "web", ["10.0.0.2"]));
-    clock.advanceMs(quietMs);
+    clock.advanceMs(buildGapMinMs);
     expect(failures).toEqual([publisher.failWith]);
     expect(loop.state).toMatchObject({ isReady: true, failures: 1, tables: 1 });
     expect(loop.state.ir).toEqual(publisher.table);
     expect(loop.state.diagnostics.map((each) => each.reason)).toContain("BuildFailed");
     publisher.failWith = null;
     source.upsert(service("unused"));
-    clock.advanceMs(quietMs);
+    clock.advanceMs(buildGapMinMs);
     expect(loop.state.diagnostics.map((each) => each.reason)).not.toContain("BuildFailed");
     expect(publisher.table?.endpoints[0]?.addresses[0]?.address).toBe("10.0.0.2");
     expect(loop.state.ir).toEqual(publisher.table);
@@ -190,7 +237,7 @@ describe("broken objects", () => {
     const annotations = { "nginx.ingress.kubernetes.io/whitelist-source-range": "10.0.0.0/99" };
     const paths = { "/": ["web", 80], nowhere: ["web", 80] } as const;
     source.upsert(ingress("web", { rules: [rule("a.example", paths)] }, annotations));
-    clock.advanceMs(quietMs);
+    clock.advanceMs(buildGapMinMs);
     const routes = publisher.table?.virtualHosts.find(({ host }) => host === "a.example")?.routes;
     expect(routes).toMatchObject([{ path: "/", denied: expect.stringContaining("whitelist-source-range") }]);
     expect(loop.state.diagnostics).toContainEqual(
@@ -206,7 +253,7 @@ describe("broken objects", () => {
     const { clock, source, publisher, loop } = await started(...web);
     const before = publisher.table;
     source.upsert(ingress("web", { rules: [rule("a.example:80", { "/": ["web", 80] })] }));
-    clock.advanceMs(quietMs);
+    clock.advanceMs(buildGapMinMs);
     expect(publisher.table).toBe(before);
     expect(loop.state.diagnostics).toMatchObject([
       {
@@ -217,7 +264,7 @@ describe("broken objects", () => {
       },
     ]);
     source.upsert(ingress("web", { rules: [rule("b.example", { "/": ["web", 80] })] }));
-    clock.advanceMs(quietMs);
+    clock.advanceMs(buildGapMinMs);
     expect(publisher.table?.virtualHosts.map((host) => host.host)).toEqual(["", "b.example"]);
     expect(loop.state.diagnostics).toEqual([]);
   });
@@ -275,7 +322,7 @@ describe("certificates", () => {
       [second.crt, ""],
     ] as const) {
       source.upsert(secret(crt, key));
-      clock.advanceMs(quietMs);
+      clock.advanceMs(buildGapMinMs);
       expect(served(publisher)).toEqual([first.crt.trim()]);
       expect(loop.state.diagnostics).toMatchObject([
         {
@@ -285,14 +332,14 @@ describe("certificates", () => {
       ]);
     }
     source.upsert(secret(second.crt, second.key));
-    clock.advanceMs(quietMs);
+    clock.advanceMs(buildGapMinMs);
     expect(served(publisher)).toEqual([second.crt.trim()]);
     expect(loop.state.diagnostics).toEqual([]);
     source.delete(ref("Secret", "tls"));
-    clock.advanceMs(quietMs);
+    clock.advanceMs(buildGapMinMs);
     expect(served(publisher)).toEqual([]);
     source.upsert(secret(first.crt, second.key));
-    clock.advanceMs(quietMs);
+    clock.advanceMs(buildGapMinMs);
     expect(served(publisher)).toEqual([]);
     expect(publisher.table?.virtualHosts.find((host) => host.host === "a.example")?.isTls).toBe(true);
   });
@@ -325,54 +372,130 @@ describe("any history of changes", () => {
     subsets: [{ addresses: each.addresses.map((ip) => ({ ip })), ports: [{ port: 7070 }] }],
   }));
   const anyService = fc.record({ name: names, ports }).map((each) => service(each.name, each.ports));
+  const host = fc.constantFrom("a.example", "a.example:1", "x.a.example", "*.a.example", "b.example", "");
+  const tlsItem = fc.record({
+    hosts: fc.uniqueArray(fc.constantFrom("a.example", "x.a.example", "*.a.example", "c.example"), {
+      maxLength: 2,
+    }),
+    secretName: fc.constantFrom("t-first", "t-second", "t-none"),
+  });
+  const annotations = fc.constantFrom<Record<string, string>>(
+    {},
+    {},
+    { "nginx.ingress.kubernetes.io/canary": "true", "nginx.ingress.kubernetes.io/canary-weight": "10" },
+    { "nginx.ingress.kubernetes.io/load-balance": "ewma" },
+    { "nginx.ingress.kubernetes.io/affinity": "cookie" },
+    { "nginx.ingress.kubernetes.io/proxy-body-size": "nonsense" },
+  );
   const anyIngress = fc
     .record({
-      name: names,
-      host: fc.constantFrom("a.example", "a.example:1"),
+      name: fc.constantFrom("a", "b", "c", "d"),
+      hosts: fc.array(host, { maxLength: 3 }),
       service: names,
       port,
-      isCanary: fc.boolean(),
+      tls: fc.array(tlsItem, { maxLength: 2 }),
+      hasDefault: fc.boolean(),
+      ingressClassName: fc.constantFrom("nginx", "nginx", "other"),
+      createdAt: fc.constantFrom("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
+      annotations,
     })
-    .map((each) => {
-      const rules = [
-        rule(each.host, { "/": [each.service, each.port[0] as number | string], "/x": ["a", 80] }),
-      ];
-      return ingress(
-        each.name,
-        { rules },
-        each.isCanary ? { "nginx.ingress.kubernetes.io/canary": "true" } : {},
+    .map(({ name, hosts, createdAt, ...each }) => {
+      const paths = { "/": [each.service, each.port[0] as number | string], "/x": ["a", 80] } as const;
+      const object = ingress(
+        name,
+        {
+          rules: hosts.map((one) => rule(one, { ...paths })),
+          tls: each.tls,
+          ingressClassName: each.ingressClassName,
+          ...(each.hasDefault
+            ? { defaultBackend: { service: { name: each.service, port: { number: 80 } } } }
+            : {}),
+        },
+        each.annotations,
       );
+      return { ...object, metadata: { ...(object["metadata"] as object), creationTimestamp: createdAt } };
     });
+  const secret = fc
+    .record({ pair: fc.constantFrom("first" as const, "second" as const), isGood: fc.boolean() })
+    .map(({ pair, isGood }) => ({
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: `t-${pair}` },
+      stringData: {
+        "tls.crt": isGood ? testPair(pair).crt : "garbage",
+        "tls.key": testPair(pair).key,
+      },
+    }));
+  const configMap = fc.constantFrom({}, { "hsts-max-age": "10" }, { "load-balance": "ewma" }).map((data) => ({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: "config" },
+    data,
+  }));
+  const ingressClass = fc.constantFrom("k8s.io/ingress-nginx", "example.com/other").map((controller) => ({
+    apiVersion: "networking.k8s.io/v1",
+    kind: "IngressClass",
+    metadata: { name: "nginx" },
+    spec: { controller },
+  }));
   const upsert = fc
-    .oneof({ weight: 3, arbitrary: endpointSlice }, plainEndpoints, anyService, anyIngress)
+    .oneof(
+      { weight: 3, arbitrary: endpointSlice },
+      plainEndpoints,
+      { weight: 2, arbitrary: anyService },
+      { weight: 4, arbitrary: anyIngress },
+      { weight: 2, arbitrary: secret },
+      configMap,
+      ingressClass,
+    )
     .map((object) => ({ kind: "upsert" as const, object }));
   const remove = fc
-    .record({ of: fc.constantFrom("EndpointSlice", "Endpoints", "Service", "Ingress"), name: names })
-    .map(({ of, name }) => ({
-      kind: "delete" as const,
-      ref: ref(of, of === "EndpointSlice" ? `s-${name}` : name),
-    }));
+    .oneof(
+      names.map((name) => ref("EndpointSlice", `s-${name}`)),
+      fc
+        .record({ of: fc.constantFrom("Endpoints", "Service", "Ingress"), name: names })
+        .map(({ of, name }) => ref(of, name)),
+      fc.constantFrom("first", "second").map((pair) => ref("Secret", `t-${pair}`)),
+      fc.constantFrom(ref("ConfigMap", "config"), { kind: "IngressClass", namespace: "", name: "nginx" }),
+    )
+    .map((each) => ({ kind: "delete" as const, ref: each }));
   const pause = fc.constant({ kind: "pause" as const });
   const history = fc.array(
     fc.oneof({ weight: 4, arbitrary: upsert }, remove, { weight: 3, arbitrary: pause }),
     {
-      maxLength: 40,
+      maxLength: 60,
+      size: "max",
     },
   );
 
+  const flags = fc.record({
+    offline: fc.boolean(),
+    defaultSslCertificate: fc.constantFrom("", "default/t-first"),
+    defaultBackendService: fc.constantFrom("", "default/c"),
+    disableCatchAll: fc.boolean(),
+  });
+
   test("ends in what a translation of the objects gives, endpoints and diagnostics included", async () => {
     await fc.assert(
-      fc.asyncProperty(history, async (steps) => {
-        const { clock, source, publisher, loop } = await started();
+      fc.asyncProperty(history, flags, async (steps, flagValues) => {
+        const translateOptions = { ...options, configMap: "default/config", ...flagValues };
+        const { clock, source, publisher, loop } = setUp(translateOptions);
+        const start = loop.start();
+        source.synced();
+        await start;
+        let lastGoodCertificates = new Map<string, CertificateIr>();
         const live = new Map<string, ReturnType<typeof decodeObject>>();
         const good = new Map<string, ReturnType<typeof decodeObject>>();
         for (const step of [...steps, { kind: "pause" as const }]) {
           if (step.kind === "pause") {
-            clock.advanceMs(quietMaxMs);
+            clock.advanceMs(buildGapMaxMs);
             const served = [...live].map(([key, decoded]) => good.get(key) ?? decoded);
             const expected = translate(
               served.map((each) => each.object!),
-              options,
+              { ...translateOptions, lastGoodCertificates },
+            );
+            lastGoodCertificates = new Map(
+              expected.ir.certificates.map((each) => [`default/${each.secret.name}`, each]),
             );
             expect(publisher.table).toEqual(expected.ir);
             expect(loop.state.ir).toEqual(expected.ir);
@@ -404,7 +527,7 @@ describe("any history of changes", () => {
         }
         expect(loop.state.failures).toBe(0);
       }),
-      { numRuns: 300 },
+      { numRuns: Number(process.env["FUZZ_FACTOR"] ?? 1) * 400 },
     );
   });
 });

@@ -30,23 +30,35 @@ const web = ingress("web", {
   tls: [{ hosts: ["a.example"], secretName: "tls" }],
 });
 
-describe("what an event means for routing", () => {
-  const all = { routing: true, services: [], diagnostics: false };
-  const none = { routing: false, services: [], diagnostics: false };
+const ingressClass = {
+  apiVersion: "networking.k8s.io/v1",
+  kind: "IngressClass",
+  metadata: { name: "x" },
+  spec: { controller: "c" },
+};
+
+describe("what an event touches", () => {
+  const none = { touched: [], diagnostics: false };
+  const everything = { touched: [{ kind: "everything" }], diagnostics: false };
+  const one = (kind: string, name: string): unknown => ({
+    touched: [{ kind, key: `default/${name}` }],
+    diagnostics: false,
+  });
   test.each([
-    ["an Ingress", ingress("other", {}), all],
-    ["a Secret that an Ingress names", plain("Secret", "tls"), all],
-    ["the Secret of the default certificate", plain("Secret", "cert"), all],
+    ["an Ingress", ingress("other", {}), one("Ingress", "other")],
+    ["a Secret that an Ingress names", plain("Secret", "tls"), one("Secret", "tls")],
+    ["the Secret of the default certificate", plain("Secret", "cert"), one("Secret", "cert")],
     ["another Secret", plain("Secret", "other"), none],
-    ["the ConfigMap of the controller", plain("ConfigMap", "config"), all],
+    ["the ConfigMap of the controller", plain("ConfigMap", "config"), everything],
     ["another ConfigMap", plain("ConfigMap", "other"), none],
+    ["an IngressClass", ingressClass, everything],
     ["a Namespace", plain("Namespace", "x"), none],
-    ["a Service that a path names", service("web"), { ...all, services: ["default/web"] }],
-    ["a Service that a default backend names", service("rest"), { ...all, services: ["default/rest"] }],
-    ["the Service of the default backend", service("fallback"), { ...all, services: ["default/fallback"] }],
-    ["another Service", service("other"), { ...none, services: ["default/other"] }],
-    ["an EndpointSlice", slice("web-1", "web", []), { ...none, services: ["default/web"] }],
-    ["Endpoints", plain("Endpoints", "web"), { ...none, services: ["default/web"] }],
+    ["a Service that a path names", service("web"), one("Service", "web")],
+    ["a Service that a default backend names", service("rest"), one("Service", "rest")],
+    ["the Service of the default backend", service("fallback"), one("Service", "fallback")],
+    ["another Service", service("other"), one("Endpoints", "other")],
+    ["an EndpointSlice", slice("web-1", "web", []), one("Endpoints", "web")],
+    ["Endpoints", plain("Endpoints", "web"), one("Endpoints", "web")],
   ])("%s", (_name, value, expected) => {
     const store = storeWith(web);
     expect(put(store, value)).toEqual(expected);
@@ -59,7 +71,10 @@ describe("what an event means for routing", () => {
 
   test("a slice that goes over to another Service concerns both", () => {
     const store = storeWith(slice("s", "web", []));
-    expect(put(store, slice("s", "api", [])).services.toSorted()).toEqual(["default/api", "default/web"]);
+    expect(put(store, slice("s", "api", [])).touched).toEqual([
+      { kind: "Endpoints", key: "default/web" },
+      { kind: "Endpoints", key: "default/api" },
+    ]);
   });
 });
 
@@ -81,14 +96,14 @@ describe("an update that the API server would refuse", () => {
   test("does not replace a good version, however often it comes", () => {
     const store = storeWith(web);
     const good = store.index.ingresses.get("default/web");
-    expect(put(store, broken)).toEqual({ routing: false, services: [], diagnostics: true });
-    expect(put(store, broken)).toEqual({ routing: false, services: [], diagnostics: false });
+    expect(put(store, broken)).toEqual({ touched: [], diagnostics: true });
+    expect(put(store, broken)).toEqual({ touched: [], diagnostics: false });
     expect(store.index.ingresses.get("default/web")).toBe(good);
     expect(store.diagnostics()).toMatchObject([
       { reason: "InvalidHost", message: expect.stringMatching(/keeps serving$/) },
     ]);
     // Back to what is served: no change of routing, the diagnostic goes.
-    expect(put(store, web)).toEqual({ routing: false, services: [], diagnostics: true });
+    expect(put(store, web)).toEqual({ touched: [], diagnostics: true });
     expect(store.diagnostics()).toEqual([]);
   });
 
@@ -101,7 +116,7 @@ describe("an update that the API server would refuse", () => {
         annotations: { "nginx.ingress.kubernetes.io/whitelist-source-range": "10.0.0.0/8" },
       },
     };
-    expect(put(store, guarded)).toMatchObject({ routing: true });
+    expect(put(store, guarded).touched).toHaveLength(1);
     expect(store.index.ingresses.get("default/web")?.meta.annotations.size).toBe(1);
     expect(store.diagnostics()).toMatchObject([{ message: expect.stringMatching(/the rule is left out$/) }]);
   });
@@ -110,9 +125,8 @@ describe("an update that the API server would refuse", () => {
     const store = storeWith(broken);
     expect(store.index.ingresses.get("default/web")?.rules).toEqual([]);
     expect(store.diagnostics()).toMatchObject([{ message: expect.stringMatching(/the rule is left out$/) }]);
-    expect(put(store, ingress("web", { rules: [rule("b:1", {}), rule("c.example", {})] })).routing).toBe(
-      true,
-    );
+    const better = ingress("web", { rules: [rule("b:1", {}), rule("c.example", {})] });
+    expect(put(store, better).touched).toHaveLength(1);
     expect(store.index.ingresses.get("default/web")?.rules.map((each) => each.host)).toEqual(["c.example"]);
   });
 
@@ -128,7 +142,10 @@ describe("an update that the API server would refuse", () => {
   test("is not what a mere warning is", () => {
     const store = storeWith(web);
     const odd = ingress("web", { rules: [], ruels: [] });
-    expect(put(store, odd)).toEqual({ routing: true, services: [], diagnostics: true });
+    expect(put(store, odd)).toEqual({
+      touched: [{ kind: "Ingress", key: "default/web" }],
+      diagnostics: true,
+    });
     expect(store.index.ingresses.get("default/web")?.rules).toEqual([]);
   });
 });

@@ -30,10 +30,13 @@ interface Basis {
   readonly settings: string;
 }
 
-interface Remembered {
-  readonly basis: Basis;
+export interface PlannedIngress {
   readonly plan: IngressPlan;
   readonly diagnostics: readonly Diagnostic[];
+}
+
+interface Remembered extends PlannedIngress {
+  readonly basis: Basis;
 }
 
 /**
@@ -57,15 +60,14 @@ export class FeatureTranslator {
     this.#supported = new Set(parsers.flatMap((parser) => Object.keys(parser.annotations)));
   }
 
-  plan(ingress: IngressObject): IngressPlan {
+  plan(ingress: IngressObject): PlannedIngress {
     let known = remembered.get(ingress);
     if (known === undefined || !isSameBasis(known.basis, this.#basis)) {
       const diagnostics: Diagnostic[] = [];
       known = { basis: this.#basis, plan: this.#make(ingress, diagnostics), diagnostics };
       remembered.set(ingress, known);
     }
-    this.#context.diagnostics.push(...known.diagnostics);
-    return known.plan;
+    return known;
   }
 
   /** What a route and an upstream without Ingress get: the controller's defaults. */

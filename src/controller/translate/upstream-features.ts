@@ -1,17 +1,19 @@
 // Which Ingress decides on the settings of an upstream that several of them share.
 import { formatRef } from "../../ir/object-ref.ts";
 import { compareSeniority } from "../../ir/order.ts";
-import type { FeatureIr, UpstreamIr } from "../../ir/routing.ts";
+import type { FeatureIr } from "../../ir/routing.ts";
 import { fieldOf, type AnyFeatureParser } from "../annotations.ts";
 import { equalJson } from "../../util/equal-json.ts";
 import type { IngressPlan, TranslateContext } from "./context.ts";
+import type { UpstreamName } from "./services.ts";
 
-/** An upstream while it is found out who uses it. */
-export interface UpstreamDraft extends Omit<UpstreamIr, "features"> {
+/** An upstream with those who use it. */
+export interface UpstreamDraft {
+  readonly name: UpstreamName;
   /** The Ingresses with a route or a canary to it. */
-  readonly users: Set<IngressPlan>;
-  /** The upstream whose clients it shares as a canary, and whose sessions it keeps. */
-  primary: UpstreamDraft | null;
+  readonly users: ReadonlySet<IngressPlan>;
+  /** The users of the upstream whose clients it shares as a canary, and whose sessions it keeps; empty: there is none. */
+  readonly primaryUsers: ReadonlySet<IngressPlan>;
 }
 
 /** In registry order. `defaults`: the features of an upstream that no Ingress names. */
@@ -21,8 +23,8 @@ export function chooseFeatures(
   defaults: readonly FeatureIr[],
 ): readonly FeatureIr[] {
   if (upstream.users.size === 0) return defaults;
-  const users = sortedUsers(upstream);
-  const primaryUsers = upstream.primary === null ? [] : sortedUsers(upstream.primary);
+  const users = oldestFirst(upstream.users);
+  const primaryUsers = oldestFirst(upstream.primaryUsers);
   return context.options.parsers.flatMap((parser) => {
     if ((parser.scope ?? "route") === "route") return [];
     const decider =
@@ -39,7 +41,7 @@ export function chooseFeatures(
   });
 }
 
-function sortedUsers({ users }: UpstreamDraft): readonly IngressPlan[] {
+function oldestFirst(users: ReadonlySet<IngressPlan>): readonly IngressPlan[] {
   return [...users].sort((a, b) => compareSeniority(a.object.meta, b.object.meta));
 }
 
@@ -54,7 +56,7 @@ function has(plan: IngressPlan, parser: AnyFeatureParser): boolean {
 /** Silent when the Ingress has none of the annotations: it asked for nothing. */
 function reportOverruled(
   context: TranslateContext,
-  { namespace, service, port }: UpstreamDraft,
+  { name: { namespace, service, port } }: UpstreamDraft,
   { parser, plan, decider }: Record<"plan" | "decider", IngressPlan> & { readonly parser: AnyFeatureParser },
 ): void {
   const fieldPrefix = `${context.options.annotationsPrefix}/`;

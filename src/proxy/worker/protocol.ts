@@ -7,7 +7,7 @@ import type { ProxyLimits } from "../limits.ts";
 import type { SharedBuffers } from "../across-workers/shared-state.ts";
 import type { KeyPair } from "../tls-contexts.ts";
 import type { HealthReport } from "../upstream/health.ts";
-import type { TableDelta } from "./table-parts.ts";
+import type { TableDelta } from "../../ir/table-parts.ts";
 
 /** What a worker is started with (`workerData`). */
 export interface WorkerStart {

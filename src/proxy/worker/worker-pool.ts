@@ -10,7 +10,7 @@ import type { HealthReport } from "../upstream/health.ts";
 import { mergeReports } from "./merge-reports.ts";
 import { probePorts } from "./port-probe.ts";
 import type { ToWorker, WorkerCounts, WorkerPorts } from "./protocol.ts";
-import { TableParts } from "./table-parts.ts";
+import { TableParts, wholeTable, type TableDelta } from "../../ir/table-parts.ts";
 import type { Heartbeat } from "./worker-thread.ts";
 import { WorkerSlot } from "./worker-slot.ts";
 
@@ -113,9 +113,8 @@ export class WorkerPool {
     return this.#generation === 0 ? null : this.#parts.toIr();
   }
 
-  /** Every worker that serves is sent what has changed. `onApplied` tells when all have it. */
-  publishTable(ir: RoutingIr): void {
-    const delta = this.#parts.differenceTo(ir);
+  /** What differs from the table before is sent to every worker that serves. `onApplied` tells when all have it. */
+  publishTable(delta: TableDelta): void {
     this.#parts.apply(delta);
     this.#generation += 1;
     this.#publish({ kind: "table", generation: this.#generation, delta });
@@ -224,7 +223,7 @@ export class WorkerPool {
   #firstMessages(): readonly ToWorker[] {
     const messages: ToWorker[] = [];
     if (this.#generation > 0) {
-      const delta = new TableParts().differenceTo(this.#parts.toIr());
+      const delta = wholeTable(this.#parts.toIr());
       messages.push({ kind: "table", generation: this.#generation, delta });
     }
     if (this.#isDraining) messages.push({ kind: "startDraining" });

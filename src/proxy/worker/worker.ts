@@ -20,7 +20,7 @@ import type {
   WorkerPorts,
   WorkerStart,
 } from "./protocol.ts";
-import { TableParts } from "./table-parts.ts";
+import { TableParts } from "../../ir/table-parts.ts";
 
 export function runWorker(runtimes: FeatureRuntimes): void {
   const port = parentPort;

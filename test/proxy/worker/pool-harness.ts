@@ -4,6 +4,7 @@ import net from "node:net";
 import { onTestFinished } from "vitest";
 import { makeCertificate } from "../../../certs/make.ts";
 import type { FeatureIr, RouteIr, RoutingIr } from "../../../src/ir/routing.ts";
+import { TableParts } from "../../../src/ir/table-parts.ts";
 import { ProxyMetrics } from "../../../src/metrics/proxy-metrics.ts";
 import { RequestMetrics } from "../../../src/metrics/request-metrics.ts";
 import { WorkerMetrics } from "../../../src/metrics/worker-metrics.ts";
@@ -26,6 +27,7 @@ export class PoolHarness {
   httpsPort = 0;
   readonly #events = new EventEmitter();
   readonly #clients: Peer[] = [];
+  readonly #published = new TableParts();
 
   constructor(options: WorkerPoolOptions | Omit<WorkerPoolOptions, "metrics" | "events">) {
     this.pool = new WorkerPool({
@@ -91,6 +93,12 @@ export class PoolHarness {
     return { proxy, requests: samples.reduce((sum, { value }) => sum + value, 0) };
   }
 
+  publish(ir: RoutingIr): void {
+    const delta = this.#published.differenceTo(ir);
+    this.#published.apply(delta);
+    this.pool.publishTable(delta);
+  }
+
   async close(): Promise<void> {
     await this.pool.close();
     for (const client of this.#clients) client.destroy();
@@ -106,7 +114,7 @@ export async function startPool(
   const { http, https } = await harness.pool.start();
   harness.httpPort = http;
   harness.httpsPort = https;
-  harness.pool.publishTable(poolIr(backends));
+  harness.publish(poolIr(backends));
   await harness.pool.settled();
   return harness;
 }

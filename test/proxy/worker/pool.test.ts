@@ -42,7 +42,7 @@ describe("workers", () => {
     await pool.settled();
     expect(harness.applied).toEqual([1, 2]);
     expect(await contents()).toEqual(["after", "after"]);
-    pool.publishTable(poolIr([last]));
+    harness.publish(poolIr([last]));
     await pool.settled();
     expect(await contents()).toEqual(["last", "last"]);
     expect(harness.metrics.generation).toBe(3);

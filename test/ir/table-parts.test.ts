@@ -1,9 +1,9 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { compareText } from "../../../src/ir/order.ts";
-import type { RoutingIr } from "../../../src/ir/routing.ts";
-import { TableParts } from "../../../src/proxy/worker/table-parts.ts";
-import { endpointsTo, irTo } from "../harness.ts";
+import { compareText } from "../../src/ir/order.ts";
+import type { RoutingIr } from "../../src/ir/routing.ts";
+import { TableParts } from "../../src/ir/table-parts.ts";
+import { endpointsTo, irTo } from "../proxy/harness.ts";
 
 /** Tables of a few hosts and upstreams, so that two of them have much in common. */
 const tables = fc

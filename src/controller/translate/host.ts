@@ -1,11 +1,11 @@
-// Rules of Ingresses to virtual hosts: several Ingresses share a host, the oldest wins what two of them claim.
+// The rules of one host to its routes: several Ingresses share a host, the oldest wins what two of them claim.
 import { formatRef, refKey } from "../../ir/object-ref.ts";
 import { compareRoutes } from "../../ir/order.ts";
 import type { AlternativeIr, FeatureIr, RouteIr } from "../../ir/routing.ts";
 import { quote } from "../annotations.ts";
 import type { IngressPath } from "../objects.ts";
 import type { IngressPlan, TranslateContext } from "./context.ts";
-import type { UpstreamSet } from "./services.ts";
+import { implicitOrder, type HostUpstreams } from "./services.ts";
 
 export interface RouteDraft {
   readonly route: RouteIr & { readonly alternatives: AlternativeIr[] };
@@ -43,44 +43,56 @@ export class HostDraft {
   }
 }
 
-/** `plans`: the Ingresses that make routes, oldest first. `defaults`: features of a route without Ingress. */
-export function buildHosts(
+export interface HostSources {
+  /** Ingresses that make routes and name the host, or, of the catch-all, have a default backend; oldest first. */
+  readonly plans: readonly IngressPlan[];
+  readonly upstreams: HostUpstreams;
+  /** Features of a route without Ingress. */
+  readonly defaults: readonly FeatureIr[];
+}
+
+export function buildHost(context: TranslateContext, name: string, sources: HostSources): HostDraft {
+  const { plans, upstreams } = sources;
+  const host = new HostDraft(name);
+  for (const plan of plans) addRules(context, host, plan, upstreams);
+  const declared = host.find("/", "Prefix");
+  if (name === "") {
+    addHealthCheck(host, context.options.healthCheckPath);
+    addCatchAll(context, host, declared, sources);
+  } else if (declared === undefined) addImplicit(host, upstreams);
+  return host;
+}
+
+function addRules(
   context: TranslateContext,
-  plans: readonly IngressPlan[],
-  upstreams: UpstreamSet,
-  defaults: readonly FeatureIr[],
-): ReadonlyMap<string, HostDraft> {
-  const hosts = new Map<string, HostDraft>([["", new HostDraft("")]]);
-  for (const plan of plans) {
-    for (const rule of plan.object.rules) {
-      const host = hosts.get(rule.host) ?? new HostDraft(rule.host);
-      hosts.set(rule.host, host);
+  host: HostDraft,
+  plan: IngressPlan,
+  upstreams: HostUpstreams,
+): void {
+  let order = 0;
+  for (const rule of plan.object.rules) {
+    if (rule.host === host.host) {
       if (!host.plans.includes(plan)) host.plans.push(plan);
-      for (const path of rule.paths) addPath(context, host, plan, path, upstreams);
+      for (const [index, path] of rule.paths.entries()) {
+        addPath(context, host, plan, { path, order: order + index, upstreams });
+      }
     }
+    order += rule.paths.length;
   }
-  for (const host of hosts.values()) {
-    const declared = host.find("/", "Prefix");
-    if (host.host === "") addHealthCheck(host, context.options.healthCheckPath);
-    if (host.host === "") addCatchAll(context, host, plans, declared, { upstreams, defaults });
-    else if (declared === undefined) addImplicit(host, upstreams);
-  }
-  return hosts;
 }
 
 function addPath(
   context: TranslateContext,
   host: HostDraft,
   plan: IngressPlan,
-  path: IngressPath,
-  upstreams: UpstreamSet,
+  { path, order, upstreams }: { path: IngressPath; order: number; upstreams: HostUpstreams },
 ): void {
   const winner = host.find(path.path, path.pathType);
   if (winner === undefined) {
     const target = {
       path: path.path,
       pathType: path.pathType,
-      backend: upstreams.backend(plan, path.backend),
+      backend: upstreams.backend(plan, path.backend, order),
     };
     host.add({ route: routeOf(plan, target), field: path.field });
     return;
@@ -106,10 +118,10 @@ function routeOf(
 }
 
 /** Unmatched paths of a named host belong to its first Ingress: its annotations protect them too. */
-function addImplicit(host: HostDraft, upstreams: UpstreamSet): void {
+function addImplicit(host: HostDraft, upstreams: HostUpstreams): void {
   const [owner] = host.plans;
   if (owner === undefined) return;
-  const backend = upstreams.backend(owner, owner.object.defaultBackend);
+  const backend = upstreams.backend(owner, owner.object.defaultBackend, implicitOrder);
   host.add({ route: routeOf(owner, { path: "/", pathType: "Prefix", backend }, true), field: "" });
 }
 
@@ -139,9 +151,8 @@ function addHealthCheck(host: HostDraft, path: string): void {
 function addCatchAll(
   context: TranslateContext,
   host: HostDraft,
-  plans: readonly IngressPlan[],
   declared: RouteDraft | undefined,
-  { upstreams, defaults }: { readonly upstreams: UpstreamSet; readonly defaults: readonly FeatureIr[] },
+  { plans, upstreams, defaults }: HostSources,
 ): void {
   const withBackend = plans.filter(({ object }) => object.defaultBackend !== null);
   const alone = withBackend.filter(({ object }) => !object.hasRules);
@@ -164,12 +175,12 @@ function addCatchAll(
 
 function catchAll(
   owner: IngressPlan | undefined,
-  upstreams: UpstreamSet,
+  upstreams: HostUpstreams,
   defaults: readonly FeatureIr[],
 ): RouteDraft {
   if (owner !== undefined) {
     const { defaultBackend } = owner.object;
-    const backend = upstreams.backend(owner, defaultBackend);
+    const backend = upstreams.backend(owner, defaultBackend, implicitOrder);
     const route = routeOf(owner, { path: "/", pathType: "Prefix", backend });
     return { route, field: defaultBackend?.field ?? "" };
   }
