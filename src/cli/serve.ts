@@ -12,7 +12,7 @@ import { defaultLimits } from "../proxy/limits.ts";
 import { compile } from "../proxy/routing/table.ts";
 import { WorkerPool } from "../proxy/worker/worker-pool.ts";
 import { defaultHeartbeat } from "../proxy/worker/worker-thread.ts";
-import { systemClock } from "../util/clock.ts";
+import { systemClock, type Cancel } from "../util/clock.ts";
 import { makeDefaultCertificate, type KeyPair } from "./default-certificate.ts";
 import { DiagnosticLog } from "./diagnostic-log.ts";
 import { featureRuntimes } from "./feature-runtimes.ts";
@@ -21,6 +21,9 @@ import { viewSnapshot } from "./snapshot-view.ts";
 import { listenError, StartError, systemCode } from "./start-error.ts";
 import { packageVersion } from "./version.ts";
 import { workerEntry } from "./worker-entry.ts";
+
+/** Between two rounds of what is told of diagnostics and certificates: log lines and metrics. */
+const tellingGapMs = 200;
 
 export interface ServeOptions {
   /** Directories of manifests. */
@@ -68,7 +71,8 @@ export class Controller {
   readonly #loop: RebuildLoop;
   readonly #diagnosticLog: DiagnosticLog;
   #ports: BoundPorts = { http: 0, https: 0, admin: 0 };
-  #diagnostics: readonly Diagnostic[] = [];
+  #cancelTelling: Cancel | null = null;
+  #tellAtMs = 0;
   #problems: readonly string[] = [];
   /** Tables that some worker has yet to apply: how long they took to build, and when they were published. */
   readonly #pending = new Map<number, { readonly buildMs: number; readonly publishedAtMs: number }>();
@@ -107,7 +111,7 @@ export class Controller {
         metricsText: () => this.#metricsText(),
         metricsContentType: metrics.contentType,
         table: () => this.#tableView(),
-        diagnostics: () => this.#diagnostics,
+        diagnostics: () => this.#loop.state.diagnostics,
       },
     });
   }
@@ -159,6 +163,7 @@ export class Controller {
 
   /** At once. */
   async close(): Promise<void> {
+    this.#cancelTelling?.();
     await this.#loop.close();
     await this.#pool.close();
     await this.#admin.close();
@@ -166,16 +171,29 @@ export class Controller {
 
   #onUpdate(state: RebuildState): void {
     const { reloads } = this.#metrics;
-    this.#diagnostics = state.diagnostics;
-    this.#diagnosticLog.update(state.diagnostics, this.#problems);
-    reloads.setDiagnostics(countBySeverity(state.diagnostics));
+    this.#tellLater();
     const { generation } = this.#pool;
     if (generation === this.#publishedGeneration) return;
     this.#publishedGeneration = generation;
     this.#pending.set(generation, { buildMs: state.lastBuildMs, publishedAtMs: systemClock.nowMs() });
     reloads.published(generation);
+  }
+
+  /** At once when nothing was told shortly before: to go through all that there is to tell must not follow every event. */
+  #tellLater(): void {
+    this.#cancelTelling ??= systemClock.after(Math.max(0, this.#tellAtMs - systemClock.nowMs()), () => {
+      this.#cancelTelling = null;
+      this.#tellAtMs = systemClock.nowMs() + tellingGapMs;
+      this.#tell(this.#loop.state);
+    });
+  }
+
+  #tell({ diagnostics, ir }: RebuildState): void {
+    const { reloads } = this.#metrics;
+    this.#diagnosticLog.update(diagnostics, this.#problems);
+    reloads.setDiagnostics(countBySeverity(diagnostics));
     reloads.setCertificates(
-      (state.ir?.certificates ?? []).map(({ secret, notAfter }) => ({
+      (ir?.certificates ?? []).map(({ secret, notAfter }) => ({
         namespace: secret.namespace,
         secret: secret.name,
         notAfterMs: Date.parse(notAfter),
@@ -212,7 +230,7 @@ export class Controller {
   /** All workers serve the table of `generation`. */
   #onApplied(generation: number, problems: readonly string[]): void {
     this.#problems = problems;
-    this.#diagnosticLog.update(this.#diagnostics, problems);
+    this.#tellLater();
     for (const [pending, { buildMs, publishedAtMs }] of this.#pending) {
       if (pending > generation) continue;
       this.#pending.delete(pending);

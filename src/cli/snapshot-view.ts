@@ -33,7 +33,9 @@ export function viewSnapshot(snapshot: Snapshot, context: ViewContext): TableVie
     hosts: [...exactHosts.values(), ...wildcardHosts.values(), catchAll].map((host) =>
       viewHost(host, snapshot),
     ),
-    upstreams: table.upstreams.map(({ id }, index) => viewUpstream(id, snapshot.endpoints[index], health)),
+    upstreams: table.upstreams.flatMap((upstream, index) =>
+      upstream === null ? [] : [viewUpstream(upstream.id, snapshot.endpoints[index], health)],
+    ),
     certificates: viewCertificates(snapshot, context.selfSigned),
     defaultBackend: upstreamId(snapshot, table.defaultBackend),
     problems: [...table.problems, ...context.problems],

@@ -24,7 +24,7 @@ import { decide } from "./routing/decide.ts";
 import { parseAuthority } from "./routing/host.ts";
 import { normalizePath } from "./routing/path.ts";
 import type { CompiledAlternative, CompiledRoute, ResponseEdits } from "./routing/snapshot.ts";
-import { defaultRouteSettings } from "./routing/table.ts";
+import { defaultRouteSettings } from "./routing/compile-host.ts";
 import type { EndpointHealth } from "./upstream/health.ts";
 import { setCookieLine } from "./upstream/session.ts";
 

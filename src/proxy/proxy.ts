@@ -1,7 +1,9 @@
 // The proxy as a whole: listeners in front, endpoints behind, and the one reference to the table between them.
 import type { EndpointsIr, RoutingIr } from "../ir/routing.ts";
+import type { TableDelta } from "../ir/table-parts.ts";
 import type { ProxyMetrics } from "../metrics/proxy-metrics.ts";
-import type { RequestMetrics, RouteLabels } from "../metrics/request-metrics.ts";
+import type { RequestMetrics } from "../metrics/request-metrics.ts";
+import { assert } from "../util/assert.ts";
 import type { Clock } from "../util/clock.ts";
 import type { ProxyCore } from "./core.ts";
 import { ContentBuffers } from "./content-buffer.ts";
@@ -9,11 +11,11 @@ import { Deadlines } from "./deadlines.ts";
 import type { FeatureRuntimes } from "./filter.ts";
 import type { ProxyLimits } from "./limits.ts";
 import { Listener } from "./listener.ts";
-import { Live, routeLabels } from "./live.ts";
+import { Live } from "./live.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
 import { listenMessage } from "./listen-message.ts";
 import { connectionsForDescriptors, isOwnAddress, openFilesLimit } from "./machine.ts";
-import { compile, withEndpoints } from "./routing/table.ts";
+import { compile, recompile, withEndpoints } from "./routing/table.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { SharedState } from "./across-workers/shared-state.ts";
 import type { TlsContexts } from "./tls-contexts.ts";
@@ -59,6 +61,7 @@ export class Proxy {
   readonly #listeners: Listener[] = [];
   readonly #ownPorts = new Set<number>();
   #isAcceptingStopped = false;
+  #countersKeptAtMs = 0;
 
   constructor(options: ProxyOptions) {
     const { clock, limits, metrics } = options;
@@ -130,12 +133,14 @@ export class Proxy {
    * that of whoever publishes to several proxies; by default it grows by one.
    */
   publish(ir: RoutingIr, generation?: number): readonly string[] {
-    const next = compile(ir, this.#options.runtimes, this.snapshot);
-    const snapshot = generation === undefined ? next : { ...next, generation };
-    const tlsProblems = this.#options.tls.publish(snapshot.table);
-    this.#swap(snapshot);
-    this.#options.requestMetrics.keepConfigured(configuredLabels(snapshot), this.#core.clock.nowMs());
-    return [...snapshot.table.problems, ...tlsProblems];
+    return this.#publish(compile(ir, this.#options.runtimes, this.snapshot), generation);
+  }
+
+  /** Compiles what differs from the running table, which must be the one that `delta` was made for. */
+  update(delta: TableDelta, generation: number): readonly string[] {
+    const { snapshot } = this;
+    assert(snapshot !== null, "a change of no table");
+    return this.#publish(recompile(snapshot, delta, this.#options.runtimes), generation);
   }
 
   /** Endpoints only: no route is compiled. Before the first table it does nothing. */
@@ -200,6 +205,24 @@ export class Proxy {
     this.#core.deadlines.close();
   }
 
+  /** Drops the counters of routes that have been gone for long. Called when they are read. */
+  forgetRetiredRoutes(): void {
+    const { live } = this.#core;
+    if (live === null) return;
+    const nowMs = this.#core.clock.nowMs();
+    this.#countersKeptAtMs = nowMs;
+    this.#options.requestMetrics.keepConfigured((labels) => live.isConfigured(labels), nowMs);
+  }
+
+  #publish(next: Snapshot, generation: number | undefined): readonly string[] {
+    const snapshot = generation === undefined ? next : { ...next, generation };
+    const tlsProblems = this.#options.tls.publish(snapshot.table);
+    this.#swap(snapshot);
+    // When nobody reads them they must not pile up either.
+    if (this.#core.clock.nowMs() - this.#countersKeptAtMs >= countersKeptMaxMs) this.forgetRetiredRoutes();
+    return [...snapshot.table.problems, ...tlsProblems];
+  }
+
   #swap(snapshot: Snapshot): void {
     const balancers = this.upstreams.bind(snapshot);
     this.#core.live = new Live(snapshot, balancers, this.#options.requestMetrics);
@@ -238,16 +261,5 @@ export class Proxy {
 /** How often a drain looks whether the last connection is gone. */
 const drainPollMs = 50;
 
-/** Which routes have counters of their own in a table. */
-function configuredLabels(snapshot: Snapshot): (labels: RouteLabels) => boolean {
-  const key = (labels: RouteLabels): string => JSON.stringify(labels);
-  const keys = new Set<string>();
-  const { exactHosts, wildcardHosts, catchAll } = snapshot.table;
-  for (const host of [...exactHosts.values(), ...wildcardHosts.values(), catchAll]) {
-    for (const route of host.routes) {
-      keys.add(key(routeLabels(snapshot, route, null)));
-      for (const alternative of route.alternatives) keys.add(key(routeLabels(snapshot, route, alternative)));
-    }
-  }
-  return (labels) => keys.has(key(labels));
-}
+/** How long counters of routes that are gone are kept unread before they are looked through. */
+const countersKeptMaxMs = 60_000;

@@ -69,6 +69,7 @@ export class TlsContexts {
   #selfSigned: tls.SecureContext;
   #defaultContext: tls.SecureContext;
   #table: RoutingTable | null = null;
+  #problems: readonly string[] = [];
   #serverOptions: TlsServerOptions;
   #ticketKeys: Buffer;
   readonly #cancelRotation: Cancel | null;
@@ -87,7 +88,7 @@ export class TlsContexts {
       ticketKeys === null ? clock.every(ticketKeysMaxAgeMs, () => this.rotateTicketKeys()) : null;
   }
 
-  /** For the next accepted connection; a new object after each `publish`. */
+  /** For the next accepted connection; a new object when certificates have changed. */
   get serverOptions(): TlsServerOptions {
     return this.#serverOptions;
   }
@@ -97,7 +98,19 @@ export class TlsContexts {
    * that cannot be used: its hosts go on with the last good one, or else with the default certificate.
    */
   publish(table: RoutingTable): readonly string[] {
-    const { defaultCertificate } = table;
+    const before = this.#table;
+    this.#table = table;
+    const { certificates, defaultCertificate } = table;
+    const isSame =
+      before !== null &&
+      before.certificates === certificates &&
+      before.defaultCertificate?.id === defaultCertificate?.id;
+    if (!isSame) this.#prepare(table);
+    return this.#problems;
+  }
+
+  #prepare(table: RoutingTable): void {
+    const { certificates, defaultCertificate } = table;
     const problems: string[] = [];
     const substitutes = new Map<CertificateId, tls.SecureContext | null>();
     const idsBySecret = new Map<string, CertificateId>();
@@ -115,18 +128,17 @@ export class TlsContexts {
         problems.push(`${formatRef(secret)} is not used: ${problem}`);
       }
     };
-    // The default comes first, so that it has its context whatever the number of hosts.
+    // The default comes first, so that it has its context whatever the number of certificates.
     if (defaultCertificate !== null) prepare(defaultCertificate);
-    const hosts = [...table.exactHosts.values(), ...table.wildcardHosts.values()];
-    for (const { certificates } of hosts) for (const each of certificates) prepare(each);
+    for (const each of certificates.values()) prepare(each);
     for (const id of this.#contexts.keys()) if (!live.has(id)) this.#contexts.delete(id);
     this.#substitutes = substitutes;
     this.#idsBySecret = idsBySecret;
-    this.#table = table;
+    this.#problems = problems;
     const configured = defaultCertificate === null ? null : this.#contextOf(defaultCertificate);
     this.#defaultContext = configured ?? this.#selfSigned;
-    this.#serverOptions = this.#makeServerOptions(hosts.some(({ certificates }) => certificates.length > 0));
-    return problems;
+    const hasOthers = certificates.size > (defaultCertificate === null ? 0 : 1);
+    this.#serverOptions = this.#makeServerOptions(hasOthers);
   }
 
   /** Never throws: whatever goes wrong, there is the default certificate. `serverName` is as the client sent it. */
@@ -163,7 +175,7 @@ export class TlsContexts {
     }
     const { defaultCertificate } = this.#table;
     if (defaultCertificate !== null) this.#contexts.delete(defaultCertificate.id);
-    this.publish(this.#table);
+    this.#prepare(this.#table);
   }
 
   close(): void {

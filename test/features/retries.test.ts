@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { retries } from "../../src/features/retries/retries.ts";
 import type { RetrySettings } from "../../src/proxy/filter.ts";
-import { defaultRouteSettings } from "../../src/proxy/routing/table.ts";
+import { defaultRouteSettings } from "../../src/proxy/routing/compile-host.ts";
 import { compiledRoute, parseFeature, snapshotWith, type Values } from "./feature-harness.ts";
 
 const defaults = defaultRouteSettings.retries;

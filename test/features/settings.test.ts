@@ -3,7 +3,7 @@ import { bodySize } from "../../src/features/body-size/body-size.ts";
 import { requestBuffering } from "../../src/features/request-buffering/request-buffering.ts";
 import { retries } from "../../src/features/retries/retries.ts";
 import { timeouts } from "../../src/features/timeouts/timeouts.ts";
-import { defaultRouteSettings } from "../../src/proxy/routing/table.ts";
+import { defaultRouteSettings } from "../../src/proxy/routing/compile-host.ts";
 import { compiledRoute, parseFeature, snapshotWith, type Values } from "./feature-harness.ts";
 
 describe("timeouts", () => {

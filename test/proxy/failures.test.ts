@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import net from "node:net";
 import { once } from "node:events";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { defaultRouteSettings } from "../../src/proxy/routing/table.ts";
+import { defaultRouteSettings } from "../../src/proxy/routing/compile-host.ts";
 import { RequestMetrics } from "../../src/metrics/request-metrics.ts";
 import {
   irTo,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { RetrySettings } from "../../src/proxy/filter.ts";
-import { defaultRouteSettings } from "../../src/proxy/routing/table.ts";
+import { defaultRouteSettings } from "../../src/proxy/routing/compile-host.ts";
 import {
   irTo,
   ok,

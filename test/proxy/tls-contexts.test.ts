@@ -51,6 +51,7 @@ function tableOf(
   defaultCertificate: CertificateIr | null = null,
 ): RoutingTable {
   const virtualHost = (host: string, certificates: readonly CertificateIr[]): VirtualHost => ({
+    ir: { host, isTls: host !== "", certificates: [], routes: [] },
     host,
     isTls: host !== "",
     certificates,
@@ -71,9 +72,14 @@ function tableOf(
     upstreamSettings: [],
     upstreamIndexes: new Map(),
     defaultBackend: -1,
-    certificates: new Map(),
+    certificates: new Map(
+      [...Object.values(hosts).flat(), ...(defaultCertificate === null ? [] : [defaultCertificate])].map(
+        (each) => [each.id, each],
+      ),
+    ),
     defaultCertificate,
     problems: [],
+    problemsByPart: new Map(),
   };
 }
 

@@ -1,7 +1,14 @@
 // The compiled routing table and what a decision over it looks like. Types only: table.ts makes them, decide.ts uses
 // them, and the rest of the proxy reads them. A snapshot never changes; a change of configuration makes a new one.
 import type { ObjectRef } from "../../ir/object-ref.ts";
-import type { CertificateIr, EndpointsIr, PathType, UpstreamId, UpstreamIr } from "../../ir/routing.ts";
+import type {
+  CertificateIr,
+  EndpointsIr,
+  PathType,
+  UpstreamId,
+  UpstreamIr,
+  VirtualHostIr,
+} from "../../ir/routing.ts";
 import type { Answer, BackendSelector, Filter, RouteSettings, UpstreamSettings } from "../filter.ts";
 
 /** Routes and endpoints that belong together. Exchanges take one when their head is complete and keep it. */
@@ -19,7 +26,8 @@ export interface RoutingTable {
   /** By what follows the one label: `.foo.example` for `*.foo.example`. */
   readonly wildcardHosts: ReadonlyMap<string, VirtualHost>;
   readonly catchAll: VirtualHost;
-  readonly upstreams: readonly UpstreamIr[];
+  /** Null: a gap that an upstream left; nothing refers to it. */
+  readonly upstreams: readonly (UpstreamIr | null)[];
   /** By upstream index. */
   readonly upstreamSettings: readonly CompiledUpstreamSettings[];
   readonly upstreamIndexes: ReadonlyMap<UpstreamId, number>;
@@ -32,6 +40,8 @@ export interface RoutingTable {
    * left out, so that its requests go to the primary backend; an upstream gets the default settings.
    */
   readonly problems: readonly string[];
+  /** The same by `host` or `upstream` and its name. */
+  readonly problemsByPart: ReadonlyMap<string, readonly string[]>;
 }
 
 export interface CompiledUpstreamSettings extends Readonly<UpstreamSettings> {
@@ -44,6 +54,7 @@ export interface CompiledUpstreamSettings extends Readonly<UpstreamSettings> {
 }
 
 export interface VirtualHost {
+  readonly ir: VirtualHostIr;
   readonly host: string;
   readonly isTls: boolean;
   readonly certificates: readonly CertificateIr[];

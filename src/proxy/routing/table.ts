@@ -1,90 +1,76 @@
-// Compiles the routing IR into the tables that decide.ts looks things up in. Pure and total: what cannot be compiled is
-// contained in its route and reported. A broken filter closes its route, since it may be one that protects.
-import type {
-  AlternativeIr,
-  CertificateIr,
-  EndpointsIr,
-  FeatureIr,
-  RouteIr,
-  RoutingIr,
-  UpstreamId,
-  UpstreamIr,
-  VirtualHostIr,
-} from "../../ir/routing.ts";
-import type {
-  BackendSelector,
-  FeatureRuntime,
-  FeatureRuntimes,
-  RouteSettings,
-  RouteView,
-} from "../filter.ts";
+// Compiles the routing IR into the tables that decide.ts looks things up in, and changes of it into the next ones. Pure
+// and total.
+import type { EndpointsIr, RoutingIr, UpstreamId, UpstreamIr, VirtualHostIr } from "../../ir/routing.ts";
+import { wholeTable, type ListDelta, type TableDelta } from "../../ir/table-parts.ts";
+import type { FeatureRuntimes } from "../filter.ts";
+import { compileHost, compileUpstreamSettings, type Compilation } from "./compile-host.ts";
 import { FilterLists } from "./filter-lists.ts";
-import { pathBytes, prefixKey } from "./path.ts";
 import { ResponseEditsFactory } from "./response-edits.ts";
-import { compileUpstream, defaultUpstreamSettings } from "./upstream-settings.ts";
-import type {
-  CompiledAlternative,
-  CompiledRoute,
-  CompiledUpstreamSettings,
-  NamedFilter,
-  RoutingTable,
-  SlashRedirect,
-  Snapshot,
-  VirtualHost,
-} from "./snapshot.ts";
+import type { CompiledUpstreamSettings, RoutingTable, Snapshot, VirtualHost } from "./snapshot.ts";
+import { defaultUpstreamSettings } from "./upstream-settings.ts";
 
-/** Defaults of what features may change; filter.ts says what each is. */
-export const defaultRouteSettings: Readonly<RouteSettings> = {
-  connectTimeoutMs: 5_000,
-  sendTimeoutMs: 60_000,
-  readTimeoutMs: 60_000,
-  requestTimeoutMs: 0,
-  contentMaxBytes: 1_048_576,
-  contentBufferMaxBytes: 8 * 1024,
-  retries: {
-    causes: ["stale", "error", "timeout"],
-    statuses: [],
-    isNonIdempotentIncluded: false,
-    triesMax: 3,
-    timeoutMs: 0,
-  },
-  sessionCookie: null,
+/** What a table is made from. Only the first one is made from none. */
+type Former = Omit<RoutingTable, "catchAll"> & { readonly catchAll: VirtualHost | null };
+
+const nothing: Former = {
+  exactHosts: new Map(),
+  wildcardHosts: new Map(),
+  catchAll: null,
+  upstreams: [],
+  upstreamSettings: [],
+  upstreamIndexes: new Map(),
+  defaultBackend: -1,
+  certificates: new Map(),
+  defaultCertificate: null,
+  problems: [],
+  problemsByPart: new Map(),
 };
-
-/** What every host has even if the IR forgot: the root, served by the controller's default backend. */
-const implicitRoot: RouteIr = {
-  path: "/",
-  pathType: "Prefix",
-  ingress: null,
-  isImplicit: true,
-  backend: { kind: "default" },
-  alternatives: [],
-  features: [],
-  denied: null,
-};
-
-/** What the functions below share during one compilation. */
-interface Compilation {
-  readonly runtimes: FeatureRuntimes;
-  readonly upstreamIndexes: ReadonlyMap<UpstreamId, number>;
-  readonly certificates: ReadonlyMap<string, CertificateIr>;
-  readonly filterLists: FilterLists;
-  readonly edits: ResponseEditsFactory;
-  readonly problems: string[];
-}
 
 /** `runtimes` are those of every feature the IR may name. The generation follows that of `previous`. */
 export function compile(ir: RoutingIr, runtimes: FeatureRuntimes, previous: Snapshot | null): Snapshot {
+  const former = { generation: previous?.generation ?? 0, table: nothing, endpoints: [] };
+  return recompile(former, wholeTable(ir), runtimes);
+}
+
+/**
+ * The table of `previous` with what `delta` brings: the hosts in it are compiled, all others are taken over. Upstreams
+ * keep their indexes, since routes hold them.
+ */
+export function recompile(
+  previous: Pick<Snapshot, "generation" | "endpoints"> & { readonly table: Former },
+  delta: TableDelta,
+  runtimes: FeatureRuntimes,
+): Snapshot {
+  const before = previous.table;
+  const upstreams = placeUpstreams(before, delta.upstreams);
+  const certificates = patchedMap(before.certificates, delta.certificates, ({ id }) => id);
   const compilation: Compilation = {
     runtimes,
-    upstreamIndexes: new Map(ir.upstreams.map(({ id }, index) => [id, index])),
-    certificates: new Map(ir.certificates.map((certificate) => [certificate.id, certificate])),
+    upstreamIndexes: upstreams.indexes,
+    certificates,
     filterLists: new FilterLists(),
     edits: new ResponseEditsFactory(),
     problems: [],
   };
-  const table = compileTable(ir, compilation);
-  return { generation: (previous?.generation ?? 0) + 1, table, endpoints: alignEndpoints(ir) };
+  const problems = new Map(before.problemsByPart);
+  const { defaultCertificate, defaultBackend } = delta;
+  const hosts = compileHosts(before, delta, { compilation, problems, freed: upstreams.freed });
+  const upstreamSettings = compileAllSettings(before, upstreams, { compilation, problems });
+  return {
+    generation: previous.generation + 1,
+    table: {
+      ...hosts,
+      upstreams: upstreams.list,
+      upstreamSettings,
+      upstreamIndexes: upstreams.indexes,
+      defaultBackend: defaultBackend === null ? -1 : (upstreams.indexes.get(defaultBackend) ?? -1),
+      certificates,
+      defaultCertificate: defaultCertificate === null ? null : (certificates.get(defaultCertificate) ?? null),
+      problems: [...problems.values()].flat(),
+      problemsByPart: problems,
+    },
+    endpoints: placeEndpoints(previous.endpoints, upstreams, delta.endpoints.changed),
+  };
 }
 
 /** The same table with other endpoints. Those of upstreams that the table does not have are left out. */
@@ -97,193 +83,166 @@ export function withEndpoints(snapshot: Snapshot, changed: readonly EndpointsIr[
   return { generation: snapshot.generation + 1, table: snapshot.table, endpoints };
 }
 
-/** By upstream index, whatever the order in the IR; an upstream without an entry has no endpoints. */
-function alignEndpoints({ upstreams, endpoints }: RoutingIr): readonly EndpointsIr[] {
-  const byUpstream = new Map(endpoints.map((each) => [each.upstream, each]));
-  return upstreams.map(({ id }) => byUpstream.get(id) ?? { upstream: id, addresses: [], dns: null });
+interface Upstreams {
+  readonly list: readonly (UpstreamIr | null)[];
+  readonly indexes: ReadonlyMap<UpstreamId, number>;
+  /** Indexes whose upstream is gone, or another one. */
+  readonly freed: ReadonlySet<number>;
+  /** Indexes whose upstream is new or different. */
+  readonly changed: readonly number[];
 }
 
-function compileTable(ir: RoutingIr, compilation: Compilation): RoutingTable {
-  const exactHosts = new Map<string, VirtualHost>();
-  const wildcardHosts = new Map<string, VirtualHost>();
-  let catchAll: VirtualHost | null = null;
-  for (const each of ir.virtualHosts) {
-    const host = compileHost(each, compilation);
+/** An upstream that is gone leaves a gap, which the next new one fills. */
+function placeUpstreams(before: Former, delta: TableDelta["upstreams"]): Upstreams {
+  const freed = new Set<number>();
+  const changed: number[] = [];
+  if (delta.changed.length === 0 && delta.removed.length === 0) {
+    return { list: before.upstreams, indexes: before.upstreamIndexes, freed, changed };
+  }
+  const list = before.upstreams.slice();
+  const indexes = new Map(before.upstreamIndexes);
+  for (const id of delta.removed) {
+    const index = indexes.get(id);
+    if (index === undefined) continue;
+    indexes.delete(id);
+    list[index] = null;
+    freed.add(index);
+  }
+  const gaps =
+    list.length === indexes.size ? [] : list.flatMap((each, index) => (each === null ? index : []));
+  for (const upstream of delta.changed) {
+    const index = indexes.get(upstream.id) ?? gaps.shift() ?? list.length;
+    indexes.set(upstream.id, index);
+    list[index] = upstream;
+    changed.push(index);
+  }
+  return { list, indexes, freed, changed };
+}
+
+/** By upstream index; an upstream without an entry has no endpoints. */
+function placeEndpoints(
+  before: readonly EndpointsIr[],
+  upstreams: Upstreams,
+  changed: readonly EndpointsIr[],
+): readonly EndpointsIr[] {
+  const endpoints = upstreams.list.map((upstream, index): EndpointsIr => {
+    const known = before[index];
+    return known?.upstream === upstream?.id && known !== undefined
+      ? known
+      : { upstream: upstream?.id ?? "", addresses: [], dns: null };
+  });
+  for (const each of changed) {
+    const index = upstreams.indexes.get(each.upstream);
+    if (index !== undefined) endpoints[index] = each;
+  }
+  return endpoints;
+}
+
+interface Progress {
+  readonly compilation: Compilation;
+  /** By host or upstream. */
+  readonly problems: Map<string, readonly string[]>;
+}
+
+type Hosts = Pick<RoutingTable, "exactHosts" | "wildcardHosts" | "catchAll">;
+
+function compileHosts(
+  before: Former,
+  delta: TableDelta,
+  { compilation, problems, freed }: Progress & { readonly freed: ReadonlySet<number> },
+): Hosts {
+  const exactHosts = new Map(before.exactHosts);
+  const wildcardHosts = new Map(before.wildcardHosts);
+  let catchAll: VirtualHost | null = before.catchAll;
+  const compiled = (ir: VirtualHostIr): VirtualHost =>
+    noting(`host ${ir.host}`, { compilation, problems }, () => compileHost(ir, compilation));
+  const place = (host: VirtualHost): void => {
     if (host.host === "") catchAll = host;
     else if (host.host.startsWith("*.")) wildcardHosts.set(host.host.slice(1), host);
     else exactHosts.set(host.host, host);
-  }
-  catchAll ??= compileHost({ host: "", isTls: false, certificates: [], routes: [] }, compilation);
-  const { upstreamIndexes, certificates, problems } = compilation;
-  return {
-    exactHosts,
-    wildcardHosts,
-    catchAll,
-    upstreams: ir.upstreams,
-    upstreamSettings: ir.upstreams.map((upstream) => compileUpstreamSettings(upstream, compilation)),
-    upstreamIndexes,
-    defaultBackend: ir.defaultBackend === null ? -1 : (upstreamIndexes.get(ir.defaultBackend) ?? -1),
-    certificates,
-    defaultCertificate:
-      ir.defaultCertificate === null ? null : (certificates.get(ir.defaultCertificate) ?? null),
-    problems,
   };
-}
-
-/** Settings of an upstream protect nothing, so it serves with the defaults rather than not at all. */
-function compileUpstreamSettings(ir: UpstreamIr, compilation: Compilation): CompiledUpstreamSettings {
-  try {
-    return compileUpstream(ir, (feature) => runtimeOf(feature, compilation));
-  } catch (cause) {
-    compilation.problems.push(`upstream ${ir.id}: ${messageOf(cause)}; it has the default settings`);
-    return defaultUpstreamSettings;
+  for (const name of delta.virtualHosts.removed) {
+    problems.delete(`host ${name}`);
+    if (name === "") catchAll = null;
+    else if (name.startsWith("*.")) wildcardHosts.delete(name.slice(1));
+    else exactHosts.delete(name);
   }
-}
-
-function compileHost(ir: VirtualHostIr, compilation: Compilation): VirtualHost {
-  const routes = ir.routes.map((route) => compileRoute(ir, route, compilation));
-  let root = routes.find((route) => route.pathType === "Prefix" && route.path === "/");
-  if (root === undefined) {
-    root = compileRoute(ir, implicitRoot, compilation);
-    routes.push(root);
+  for (const ir of delta.virtualHosts.changed) place(compiled(ir));
+  const { changed, removed } = delta.certificates;
+  const certificates = new Set(
+    [...changed.map(({ id }) => id), ...removed].filter((id) => before.certificates.has(id)),
+  );
+  if (freed.size > 0 || certificates.size > 0 || problems.size > 0) {
+    // Whoever publishes names these hosts too, as far as they are whole. But a route to an upstream that is gone must not
+    // lead to another's, and what was missing may be there now.
+    const fresh = new Set(delta.virtualHosts.changed.map(({ host }) => host));
+    const others = [
+      ...exactHosts.values(),
+      ...wildcardHosts.values(),
+      ...(catchAll === null ? [] : [catchAll]),
+    ];
+    for (const host of others) {
+      const isStale =
+        usesUpstream(host, freed) || usesCertificate(host, certificates) || problems.has(`host ${host.host}`);
+      if (isStale && !fresh.has(host.host)) place(compiled(host.ir));
+    }
   }
-  const exactPaths = new Map<string, CompiledRoute>();
-  const prefixPaths = new Map<string, CompiledRoute>();
-  for (const route of routes) {
-    if (route.pathType === "Exact") addOnce(exactPaths, pathBytes(route.path), route, compilation);
+  catchAll ??= compiled({ host: "", isTls: false, certificates: [], routes: [] });
+  return { exactHosts, wildcardHosts, catchAll };
+}
+
+function usesUpstream({ routes }: VirtualHost, indexes: ReadonlySet<number>): boolean {
+  return (
+    indexes.size > 0 &&
+    routes.some(
+      ({ upstream, alternatives }) =>
+        indexes.has(upstream) || alternatives.some((each) => indexes.has(each.upstream)),
+    )
+  );
+}
+
+function usesCertificate({ certificates }: VirtualHost, ids: ReadonlySet<string>): boolean {
+  return ids.size > 0 && certificates.some(({ id }) => ids.has(id));
+}
+
+/** Keeps the problems that `work` has, in place of those of before. */
+function noting<T>(key: string, { compilation, problems }: Progress, work: () => T): T {
+  compilation.problems = [];
+  const result = work();
+  if (compilation.problems.length > 0) problems.set(key, compilation.problems);
+  else problems.delete(key);
+  return result;
+}
+
+function patchedMap<Item>(
+  before: ReadonlyMap<string, Item>,
+  { changed, removed }: ListDelta<Item>,
+  keyOf: (item: Item) => string,
+): ReadonlyMap<string, Item> {
+  if (changed.length === 0 && removed.length === 0) return before;
+  const after = new Map(before);
+  for (const key of removed) after.delete(key);
+  for (const item of changed) after.set(keyOf(item), item);
+  return after;
+}
+
+function compileAllSettings(
+  before: Former,
+  upstreams: Upstreams,
+  progress: Progress,
+): readonly CompiledUpstreamSettings[] {
+  if (upstreams.list === before.upstreams) return before.upstreamSettings;
+  const settings = before.upstreamSettings.slice();
+  for (const index of upstreams.freed) {
+    progress.problems.delete(`upstream ${before.upstreams[index]?.id ?? ""}`);
+    settings[index] = defaultUpstreamSettings;
   }
-  for (const route of routes) {
-    if (route.pathType === "Prefix") addPrefix(route, { exactPaths, prefixPaths }, compilation);
+  for (const index of upstreams.changed) {
+    const upstream = upstreams.list[index];
+    if (upstream === undefined || upstream === null) continue;
+    settings[index] = noting(`upstream ${upstream.id}`, progress, () =>
+      compileUpstreamSettings(upstream, progress.compilation),
+    );
   }
-  const certificates = ir.certificates.flatMap((id) => compilation.certificates.get(id) ?? []);
-  if (certificates.length < ir.certificates.length) {
-    compilation.problems.push(`host ${ir.host}: a certificate is missing`);
-  }
-  const prefixLengths = [...new Set([...prefixPaths.keys()].map((key) => key.length))].sort((a, b) => b - a);
-  return {
-    host: ir.host,
-    isTls: ir.isTls,
-    certificates,
-    routes,
-    exactPaths,
-    prefixPaths,
-    prefixLengths,
-    root,
-  };
-}
-
-type Paths = Record<"exactPaths" | "prefixPaths", Map<string, CompiledRoute>>;
-
-function addPrefix(route: CompiledRoute, paths: Paths, compilation: Compilation): void {
-  const key = prefixKey(pathBytes(route.path));
-  const { exactPaths, prefixPaths } = paths;
-  const other = prefixPaths.get(key);
-  if (other === undefined || other.path === route.path) return addOnce(prefixPaths, key, route, compilation);
-  // Prefix `/a` and Prefix `/a/`: the longer one takes everything below, the shorter one only `/a`.
-  const [longer, shorter] = route.path.endsWith("/") ? [route, other] : [other, route];
-  prefixPaths.set(key, longer);
-  if (!exactPaths.has(key)) exactPaths.set(key, shorter);
-}
-
-function addOnce(
-  paths: Map<string, CompiledRoute>,
-  key: string,
-  route: CompiledRoute,
-  compilation: Compilation,
-): void {
-  if (paths.has(key)) compilation.problems.push(`route ${route.id}: declared twice; the first one serves`);
-  else paths.set(key, route);
-}
-
-function compileRoute(host: VirtualHostIr, ir: RouteIr, compilation: Compilation): CompiledRoute {
-  try {
-    return buildRoute(host, ir, compilation);
-  } catch (cause) {
-    const denied = messageOf(cause);
-    compilation.problems.push(`route ${routeId(host, ir)}: ${denied}; it answers 503`);
-    const bare = { ...ir, backend: { kind: "default" }, alternatives: [], features: [], denied } as const;
-    return buildRoute(host, bare, compilation);
-  }
-}
-
-/** Throws when a feature does, when a runtime is missing, or when the upstream is not in the IR. */
-function buildRoute(host: VirtualHostIr, ir: RouteIr, compilation: Compilation): CompiledRoute {
-  const view: RouteView = { host: host.host, path: ir.path, pathType: ir.pathType, isTls: host.isTls };
-  const settings: RouteSettings = { ...defaultRouteSettings };
-  const filters: NamedFilter[] = [];
-  for (const each of ir.features) {
-    const runtime = runtimeOf(each, compilation);
-    if ("apply" in runtime) runtime.apply(settings, each.config, view);
-    else if ("createFilter" in runtime) {
-      const filter = runtime.createFilter(each.config, view);
-      if (filter !== null) filters.push({ feature: each.feature, filter });
-    } else throw new TypeError(`feature ${each.feature} is not one of routes`);
-  }
-  const all = filters.map(({ filter }) => filter);
-  return {
-    id: routeId(host, ir),
-    host: host.host,
-    path: ir.path,
-    pathType: ir.pathType,
-    ingress: ir.ingress,
-    isImplicit: ir.isImplicit,
-    upstream: ir.backend.kind === "default" ? -1 : upstreamIndex(ir.backend.upstream, compilation),
-    alternatives: ir.alternatives.flatMap((each) => compileAlternative(routeId(host, ir), each, compilation)),
-    filters: compilation.filterLists.share(filters.filter(({ filter }) => filter.answer !== undefined)),
-    responseFields: compilation.edits.make(all, false),
-    responseFieldsOverTls: compilation.edits.make(all, true),
-    settings,
-    denied: ir.denied,
-    slashRedirect: slashRedirect(ir),
-  };
-}
-
-function routeId(host: VirtualHostIr, { path, pathType }: RouteIr): string {
-  return `${host.host} ${path} ${pathType}`;
-}
-
-/** Empty when it cannot be compiled: the primary backend then takes its requests, so nothing is opened by leaving it out. */
-function compileAlternative(
-  route: string,
-  ir: AlternativeIr,
-  compilation: Compilation,
-): readonly CompiledAlternative[] {
-  try {
-    const upstream = upstreamIndex(ir.upstream, compilation);
-    return [{ upstream, ingress: ir.ingress, selector: createSelector(ir, compilation) }];
-  } catch (cause) {
-    compilation.problems.push(`route ${route}, alternative ${ir.upstream}: ${messageOf(cause)}; left out`);
-    return [];
-  }
-}
-
-function createSelector(ir: AlternativeIr, compilation: Compilation): BackendSelector {
-  for (const each of ir.features) {
-    const runtime = runtimeOf(each, compilation);
-    if ("createSelector" in runtime) return runtime.createSelector(each.config);
-  }
-  throw new TypeError("no feature says which requests it gets");
-}
-
-function runtimeOf({ feature }: FeatureIr, compilation: Compilation): FeatureRuntime<unknown> {
-  const runtime = compilation.runtimes.get(feature);
-  if (runtime === undefined) throw new TypeError(`there is no feature ${JSON.stringify(feature)}`);
-  return runtime;
-}
-
-function upstreamIndex(id: UpstreamId, compilation: Compilation): number {
-  const index = compilation.upstreamIndexes.get(id);
-  if (index === undefined) throw new TypeError(`there is no upstream ${JSON.stringify(id)}`);
-  return index;
-}
-
-function slashRedirect({ path, pathType }: RouteIr): SlashRedirect | null {
-  if (pathType !== "Prefix" || path === "/" || !path.endsWith("/")) return null;
-  // encodeURI keeps these two, which would end the path.
-  const to = encodeURI(path.toWellFormed()).replaceAll("?", "%3F").replaceAll("#", "%23");
-  return { from: prefixKey(pathBytes(path)), to };
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+  return settings;
 }

@@ -38,26 +38,25 @@ export class UpstreamRegistry {
     this.#onResolved = onResolved;
   }
 
-  /** A snapshot's upstreams, by index. Upstreams that are gone are closed. */
-  bind(snapshot: Snapshot): readonly LiveUpstream[] {
-    const live: LiveUpstream[] = [];
-    const kept = new Set<UpstreamId>();
+  /** A snapshot's upstreams, by index; null where it has a gap. Upstreams that are gone are closed. */
+  bind(snapshot: Snapshot): readonly (LiveUpstream | null)[] {
     const { upstreams, upstreamSettings } = snapshot.table;
-    for (const [index, { id }] of upstreams.entries()) {
+    const live: (LiveUpstream | null)[] = [];
+    let count = 0;
+    for (const [index, upstream] of upstreams.entries()) {
+      if (upstream === null) {
+        live.push(null);
+        continue;
+      }
       const settings = upstreamSettings[index] ?? defaultUpstreamSettings;
-      const entry = this.#entries.get(id) ?? this.#add(id, settings);
+      const entry = this.#entries.get(upstream.id) ?? this.#add(upstream.id, settings);
       if (settings !== entry.settings) this.#configure(entry, settings);
       const endpoints = snapshot.endpoints[index];
       if (endpoints !== undefined && endpoints !== entry.endpoints) this.#update(entry, endpoints);
       live.push(entry);
-      kept.add(id);
+      count += 1;
     }
-    for (const [id, entry] of this.#entries) {
-      if (kept.has(id)) continue;
-      entry.resolution?.close();
-      entry.balancer.close();
-      this.#entries.delete(id);
-    }
+    if (this.#entries.size > count) this.#closeOthers(snapshot.table.upstreamIndexes);
     return live;
   }
 
@@ -72,6 +71,15 @@ export class UpstreamRegistry {
       balancer.close();
     }
     this.#entries.clear();
+  }
+
+  #closeOthers(kept: ReadonlyMap<UpstreamId, number>): void {
+    for (const [id, entry] of this.#entries) {
+      if (kept.has(id)) continue;
+      entry.resolution?.close();
+      entry.balancer.close();
+      this.#entries.delete(id);
+    }
   }
 
   #add(id: UpstreamId, settings: CompiledUpstreamSettings): Entry {

@@ -44,6 +44,8 @@ class ProxyWorker {
   /** Of the worker that this one replaces. */
   readonly #ejectionsBefore: number;
   readonly #proxy: Proxy;
+  /** The proxy has the table that the next change is one of. */
+  #hasWholeTable = false;
   /** Of the table in use. */
   #problems: readonly string[] = [];
 
@@ -64,9 +66,7 @@ class ProxyWorker {
     switch (message.kind) {
       case "table":
         this.#parts.apply(message.delta);
-        return this.#apply(message.generation, () =>
-          this.#proxy.publish(this.#parts.toIr(), message.generation),
-        );
+        return this.#apply(message.generation, () => this.#proxy.update(message.delta, message.generation));
       case "endpoints":
         this.#parts.setEndpoints(message.changed);
         return this.#apply(message.generation, () => {
@@ -93,9 +93,13 @@ class ProxyWorker {
   /** `apply` returns the problems of the table; null: as before. */
   #apply(generation: number, apply: () => readonly string[] | null): void {
     try {
-      this.#problems = apply() ?? this.#problems;
+      if (this.#hasWholeTable) this.#problems = apply() ?? this.#problems;
+      else this.#problems = this.#proxy.publish(this.#parts.toIr(), generation);
+      this.#hasWholeTable = true;
       this.#send({ kind: "applied", generation, problems: this.#problems });
     } catch (cause) {
+      // What comes next is a change of what the proxy does not have.
+      this.#hasWholeTable = false;
       this.#send({ kind: "notApplied", generation, message: stackOf(cause) });
     }
   }
@@ -135,6 +139,7 @@ class ProxyWorker {
   }
 
   #counts(): WorkerCounts {
+    this.#proxy.forgetRetiredRoutes();
     this.#proxyMetrics.ejections = this.#ejectionsBefore + this.#proxy.health.ejectionsTotal;
     return { proxy: this.#proxyMetrics.counts(), routes: this.#requestMetrics.counts() };
   }

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { RoutingIr } from "../../../src/ir/routing.ts";
 import type { FeatureRuntime, FeatureRuntimes } from "../../../src/proxy/filter.ts";
 import { decide } from "../../../src/proxy/routing/decide.ts";
-import { compile, defaultRouteSettings, withEndpoints } from "../../../src/proxy/routing/table.ts";
+import { defaultRouteSettings } from "../../../src/proxy/routing/compile-host.ts";
+import { compile, withEndpoints } from "../../../src/proxy/routing/table.ts";
 import { request, route, routingIr } from "./ir-builder.ts";
 
 const runtimes = (list: Readonly<Record<string, FeatureRuntime<unknown>>>): FeatureRuntimes =>
@@ -84,7 +85,9 @@ describe("compile", () => {
       new Map(),
       null,
     );
-    expect(endpoints.map(({ upstream }) => upstream)).toEqual(table.upstreams.map(({ id }) => id));
+    expect(endpoints.map(({ upstream }) => upstream)).toEqual(
+      table.upstreams.map((upstream) => upstream?.id),
+    );
     expect(endpoints.map(({ addresses }) => addresses.length)).toEqual([1, 1, 0]);
   });
 
