@@ -21,6 +21,9 @@ export interface ThreadEvents {
   onExit(error: Error | null): void;
 }
 
+/** To load its code may take a thread this much longer than any answer, on a machine that is busy. */
+const startFactor = 10;
+
 interface Waiting {
   readonly resolve: (answer: Answers[keyof Answers]) => void;
   readonly reject: (error: Error) => void;
@@ -36,6 +39,8 @@ export class WorkerThread {
   #questions = 0;
   #missed = 0;
   #isPinged = false;
+  /** It has said something, so its code is loaded. */
+  #hasStarted = false;
   #isStuck = false;
   #isGone = false;
   #error: Error | null = null;
@@ -86,6 +91,7 @@ export class WorkerThread {
   }
 
   #receive(message: FromWorker): void {
+    this.#hasStarted = true;
     if (message.kind !== "answer" && message.kind !== "failure") {
       this.#events.onMessage(message);
       return;
@@ -102,7 +108,8 @@ export class WorkerThread {
     if (this.#isStuck) return;
     if (this.#isPinged) {
       this.#missed += 1;
-      if (this.#missed < this.#heartbeat.missedMax) return;
+      const missedMax = this.#heartbeat.missedMax * (this.#hasStarted ? 1 : startFactor);
+      if (this.#missed < missedMax) return;
       this.#isStuck = true;
       this.#events.onStuck();
       return;
