@@ -6,6 +6,7 @@ import type { ContentBuffers } from "./content-buffer.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { ProxyLimits } from "./limits.ts";
 import type { Live } from "./live.ts";
+import type { ReadBuffers } from "./read-buffers.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 import type { ConnectionTotal } from "./across-workers/connection-total.ts";
 import type { UpstreamPools } from "./upstream/pool.ts";
@@ -18,6 +19,7 @@ export interface ProxyCore {
   readonly pools: UpstreamPools;
   readonly retryBudget: RetryBudget;
   readonly contentBuffers: ContentBuffers;
+  readonly readBuffers: ReadBuffers;
   /** Null until the first table: every request gets 503, since nothing is known yet. */
   live: Live | null;
   /** Client connections at a time, handshakes included, of all workers. */

@@ -38,6 +38,8 @@ export interface ProxyLimits {
   readonly retriesActiveMin: number;
   /** Request content that is kept for endpoints, of all exchanges together. Beyond it content is passed on as it comes. */
   readonly contentBuffersTotalMaxBytes: number;
+  /** Buffers that large bodies are read into and written from, of all connections together. Beyond it bytes are copied. */
+  readonly bodyBuffersTotalMaxBytes: number;
   /** Time that `Expect: 100-continue` waits for the endpoint before Fairway asks for the content itself. */
   readonly continueTimeoutMs: number;
   /** Interim responses (1xx) before the final one. More answer 502. */
@@ -69,6 +71,7 @@ export const defaultLimits: ProxyLimits = {
   retriesActiveShareMax: 0.2,
   retriesActiveMin: 3,
   contentBuffersTotalMaxBytes: 64 * 1024 * 1024,
+  bodyBuffersTotalMaxBytes: 32 * 1024 * 1024,
   continueTimeoutMs: 1_000,
   interimResponsesMax: 10,
   idleUpstreamMax: 320,

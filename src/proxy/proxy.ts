@@ -15,6 +15,7 @@ import { Live } from "./live.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
 import { listenMessage } from "./listen-message.ts";
 import { connectionsForDescriptors, isOwnAddress, openFilesLimit } from "./machine.ts";
+import { ReadBuffers } from "./read-buffers.ts";
 import { compile, recompile, withEndpoints } from "./routing/table.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { SharedState } from "./across-workers/shared-state.ts";
@@ -56,6 +57,7 @@ export class Proxy {
   readonly upstreams: UpstreamRegistry;
   readonly retryBudget: RetryBudget;
   readonly contentBuffers: ContentBuffers;
+  readonly readBuffers: ReadBuffers;
   readonly #options: ProxyOptions;
   readonly #core: ProxyCore;
   readonly #listeners: Listener[] = [];
@@ -73,7 +75,9 @@ export class Proxy {
     this.#options = options;
     const shared = options.shared ?? SharedState.alone();
     this.health = new HealthRegistry(clock, shared.endpoints);
-    this.pools = new UpstreamPools({ clock, deadlines, limits, metrics, onBug });
+    const readBuffers = new ReadBuffers(limits.bodyBuffersTotalMaxBytes);
+    this.readBuffers = readBuffers;
+    this.pools = new UpstreamPools({ clock, deadlines, limits, metrics, readBuffers, onBug });
     this.retryBudget = new RetryBudget(limits);
     this.contentBuffers = new ContentBuffers(limits.contentBuffersTotalMaxBytes);
     const resolver = { clock, allowsLoopback: options.allowsLoopback };
@@ -92,6 +96,7 @@ export class Proxy {
       retryBudget: this.retryBudget,
       connections: shared.connections,
       contentBuffers: this.contentBuffers,
+      readBuffers,
       connectionsMax: Math.min(limits.connectionsMax, connectionsForDescriptors(openFilesLimit())),
       isOwnListener: (address, port) => this.#ownPorts.has(port) && isOwnAddress(address),
       live: null,

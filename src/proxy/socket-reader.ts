@@ -1,30 +1,78 @@
-// Reading from sockets into one shared buffer. Ordinary `data` events allocate and shrink 64 KiB for every read, which
-// costs a fifth of a proxied request's CPU (docs/decisions/001-own-http-path.md). What a reader wants to keep past its
-// callback it copies.
+// Reading from sockets into buffers of ours (read-buffers.ts). Ordinary `data` events allocate and shrink 64 KiB for
+// every read, which costs a fifth of a proxied request's CPU (docs/decisions/001-own-http-path.md).
 import net from "node:net";
-
-export const readBufferBytes = 64 * 1024;
-
-/** Filled by whichever socket is being read; valid only inside `onBytes`. */
-const sharedBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
+import type { BodyBuffer, ReadBuffers } from "./read-buffers.ts";
 
 export interface ByteReader {
+  /** More content, or bytes of a tunnel, is to come. */
+  readonly isInContent: boolean;
   /** `buffer[start, end)` was read. The buffer belongs to somebody else as soon as this returns. */
   onBytes(buffer: Buffer, start: number, end: number): void;
 }
 
-/** The `onread` option of `net.connect` and `new net.Socket` for a reader. */
-export function onReadOption(reader: ByteReader): {
-  buffer: Uint8Array;
-  callback: (bytes: number, buffer: Uint8Array) => boolean;
-} {
-  return {
-    buffer: sharedBuffer,
-    callback(bytes) {
-      reader.onBytes(sharedBuffer, 0, bytes);
-      return true;
-    },
-  };
+/** A body buffer whose last read brought less is given back: the body comes in drops. */
+const bodyReadMinBytes = 8 * 1024;
+
+/** Which buffer one socket reads into. */
+class SocketReading {
+  readonly #buffers: ReadBuffers;
+  readonly #reader: ByteReader;
+  #body: BodyBuffer | null = null;
+  #lastBytes = 0;
+
+  constructor(buffers: ReadBuffers, reader: ByteReader) {
+    this.#buffers = buffers;
+    this.#reader = reader;
+  }
+
+  /** The `onread` option of a socket. */
+  get option(): { buffer: () => Uint8Array; callback: (bytes: number, buffer: Uint8Array) => boolean } {
+    return {
+      buffer: () => this.#nextBuffer(),
+      callback: (bytes, buffer) => {
+        this.#lastBytes = bytes;
+        this.#buffers.copiedBytes = 0;
+        // Only what `#nextBuffer` returned comes here.
+        this.#reader.onBytes(buffer as Buffer, 0, bytes);
+        return true;
+      },
+    };
+  }
+
+  close(): void {
+    this.#body?.leave();
+    this.#body = null;
+  }
+
+  /**
+   * Asked at first, and then after each callback, for the next read. The socket keeps the answer for as long as no read
+   * comes, so it is this socket's own affair and cannot change from outside.
+   */
+  #nextBuffer(): Uint8Array {
+    const body = this.#body;
+    if (body === null) {
+      const isWanted = this.#lastBytes > 0 && this.#buffers.wantsBody && this.#reader.isInContent;
+      if (isWanted) this.#body = this.#buffers.takeBody();
+    } else if (this.#lastBytes < bodyReadMinBytes || !this.#reader.isInContent) {
+      this.close();
+    } else if (body.isWaiting) {
+      body.leave();
+      this.#body = this.#buffers.takeBody();
+    }
+    return this.#body?.bytes ?? this.#buffers.shared;
+  }
+}
+
+/** Connects a socket that is read by `reader`. */
+export function connectReading(
+  options: net.TcpNetConnectOpts,
+  buffers: ReadBuffers,
+  reader: ByteReader,
+): net.Socket {
+  const reading = new SocketReading(buffers, reader);
+  const socket = net.connect({ ...options, onread: reading.option });
+  socket.on("close", () => reading.close());
+  return socket;
 }
 
 /** What `pauseOnConnect` leaves untouched: the part of a socket that can move to another one. Not documented. */
@@ -33,11 +81,11 @@ interface SocketInternals {
 }
 
 /**
- * Puts an accepted, still paused socket under the shared buffer: `onread` exists only for sockets that are made with
- * it, so the handle moves to a new socket. Where a Node release does not allow that, the socket itself is returned and
- * `data` events do the reading.
+ * Puts an accepted, still paused socket under our buffers: `onread` exists only for sockets that are made with it, so
+ * the handle moves to a new socket. Where a Node release does not allow that, the socket itself is returned and `data`
+ * events do the reading.
  */
-export function adoptAccepted(accepted: net.Socket, reader: ByteReader): net.Socket {
+export function adoptAccepted(accepted: net.Socket, buffers: ReadBuffers, reader: ByteReader): net.Socket {
   // The one place that touches internals. Without a handle there is nothing to move.
   const internals = accepted as unknown as SocketInternals;
   const handle = internals._handle;
@@ -47,13 +95,15 @@ export function adoptAccepted(accepted: net.Socket, reader: ByteReader): net.Soc
   }
   internals._handle = null;
   accepted.destroy();
-  const options = { handle, allowHalfOpen: true, onread: onReadOption(reader) };
+  const reading = new SocketReading(buffers, reader);
+  const options = { handle, allowHalfOpen: true, onread: reading.option };
   const socket = new net.Socket(options as net.SocketConstructorOpts);
+  socket.on("close", () => reading.close());
   socket.resume();
   return socket;
 }
 
-/** Reads by `data` events: for TLS sockets, which bring buffers of the size of a record. */
+/** Reads by `data` events: for TLS sockets, which bring buffers of the size of a record that nobody reuses. */
 export function readByEvents(socket: net.Socket, reader: ByteReader): void {
   socket.on("data", (chunk: Buffer) => reader.onBytes(chunk, 0, chunk.length));
 }

@@ -1,6 +1,7 @@
 // One end of a raw connection in a test: writes exact bytes, reads exact messages. Every wait ends with an event of the
 // socket. The message reader is a second opinion: it shares no code with the parsers under test.
 import type net from "node:net";
+import tls from "node:tls";
 
 export interface Message {
   /** Request line or status line. */
@@ -91,7 +92,9 @@ export class Peer {
   /** Closes with RST. */
   reset(): void {
     this.mayEnd = true;
-    this.socket.resetAndDestroy();
+    // A TLS socket has no such thing: its connection just ends.
+    if (this.socket instanceof tls.TLSSocket) this.socket.destroy();
+    else this.socket.resetAndDestroy();
   }
 
   /** Waits for `check`, which is asked again at every event of the socket. */

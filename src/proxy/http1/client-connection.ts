@@ -1,10 +1,10 @@
 // One HTTP/1.1 connection to an endpoint: carries one exchange at a time, and waits in its pool in between.
 // It goes back to the pool only when the request was written to its last byte and the response was read to its last
 // byte, with nothing after it: anything else would hand one client's bytes to another (limits and reasons: docs/limits.md).
-import net from "node:net";
+import type net from "node:net";
 import type { ErrorCode } from "../errors.ts";
 import type { UpstreamEvents, UpstreamRequest } from "../ports.ts";
-import { onReadOption, type ByteReader } from "../socket-reader.ts";
+import { connectReading, type ByteReader } from "../socket-reader.ts";
 import type { Timed } from "../deadlines.ts";
 import type { ConnectionOwner, PooledConnection, UpstreamTimeouts } from "../upstream/connection-owner.ts";
 import { Step } from "./head-reader.ts";
@@ -51,16 +51,11 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
     this.#parser = new ResponseParser(pool.services.limits);
     this.#openedAt = pool.services.clock.nowMs();
     this.deadlineAt = this.#openedAt + timeouts.connectTimeoutMs;
-    const socket = net.connect({
-      host: pool.address,
-      port: pool.port,
-      noDelay: true,
-      keepAlive: true,
-      allowHalfOpen: true,
-      onread: onReadOption(this),
-    });
+    const { address: host, port, services } = pool;
+    const options = { host, port, noDelay: true, keepAlive: true, allowHalfOpen: true };
+    const socket = connectReading(options, services.readBuffers, this);
     this.#socket = socket;
-    this.#output = new OutputBuffer(socket);
+    this.#output = new OutputBuffer(socket, services.readBuffers);
     socket.on("connect", () => this.#guard(() => this.#onConnect()));
     socket.on("drain", () => this.#guard(() => this.#onDrain()));
     socket.on("end", () => this.#guard(() => this.#onEnd()));
@@ -71,6 +66,11 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
 
   get isIdle(): boolean {
     return this.#state === State.Idle;
+  }
+
+  get isInContent(): boolean {
+    const isContent = this.#state === State.Busy && !this.#isResponseComplete && !this.#parser.isInHead;
+    return isContent || this.#state === State.Tunnel;
   }
 
   /** Takes an idle connection for another exchange. */

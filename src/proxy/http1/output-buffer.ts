@@ -1,6 +1,8 @@
 // What one connection is about to write. Heads and small content are collected as one latin1 text, so that a message
 // leaves in one write; larger content is written beside it.
 import type net from "node:net";
+import tls from "node:tls";
+import type { ReadBuffers } from "../read-buffers.ts";
 
 /** Content up to here joins the text; above it a copy is cheaper than a conversion. */
 const textPieceMaxBytes = 4096;
@@ -9,10 +11,14 @@ const textMaxLength = 16 * 1024;
 
 export class OutputBuffer {
   readonly #socket: net.Socket;
+  readonly #buffers: ReadBuffers;
+  readonly #isTls: boolean;
   #text = "";
 
-  constructor(socket: net.Socket) {
+  constructor(socket: net.Socket, buffers: ReadBuffers) {
     this.#socket = socket;
+    this.#buffers = buffers;
+    this.#isTls = socket instanceof tls.TLSSocket;
   }
 
   /** Text of latin1 characters: field lines and start lines. */
@@ -20,7 +26,10 @@ export class OutputBuffer {
     this.#text += text;
   }
 
-  /** Bytes as they are. False: the socket is full, wait for its `drain`. The buffer may be reused afterwards. */
+  /**
+   * Bytes as they are. False: the socket is full, wait for its `drain`. The shared read buffer may be reused afterwards,
+   * a body buffer once it says so; any other memory must stay as it is.
+   */
   appendBytes(buffer: Buffer, start: number, end: number): boolean {
     if (end - start <= textPieceMaxBytes) {
       this.#text += buffer.toString("latin1", start, end);
@@ -28,7 +37,7 @@ export class OutputBuffer {
     } else {
       this.#writeLarge(buffer, start, end);
     }
-    return !this.#socket.writableNeedDrain;
+    return !this.#isFull;
   }
 
   /** Bytes as one chunk (RFC 9112, 7.1). */
@@ -36,7 +45,7 @@ export class OutputBuffer {
     this.#text += `${(end - start).toString(16)}\r\n`;
     this.appendBytes(buffer, start, end);
     this.#text += "\r\n";
-    return !this.#socket.writableNeedDrain;
+    return !this.#isFull;
   }
 
   flush(): void {
@@ -46,12 +55,35 @@ export class OutputBuffer {
     if (this.#socket.writable) this.#socket.write(text, "latin1");
   }
 
+  /** `drain` is due also after a large write that the system took at once: nothing waits then. */
+  get #isFull(): boolean {
+    return this.#socket.writableNeedDrain && this.#socket.writableLength > 0;
+  }
+
   #writeLarge(buffer: Buffer, start: number, end: number): void {
-    // The read buffer is shared: what a socket may keep past this call has to be a copy.
-    const copy = Buffer.from(buffer.subarray(start, end));
-    this.#socket.cork();
-    this.flush();
-    if (this.#socket.writable) this.#socket.write(copy);
-    this.#socket.uncork();
+    const socket = this.#socket;
+    if (!socket.writable) {
+      this.#text = "";
+      return;
+    }
+    // With nothing queued before, TLS encrypts inside the write, into memory of its own.
+    const isTakenAtOnce = this.#isTls && socket.writableLength === 0;
+    const body = isTakenAtOnce ? undefined : this.#buffers.bodyOf(buffer);
+    let piece = buffer.subarray(start, end);
+    if (buffer === this.#buffers.shared && !isTakenAtOnce) {
+      piece = Buffer.from(piece);
+      this.#buffers.copiedBytes += piece.length;
+    }
+    const text = this.#text;
+    if (text !== "") {
+      this.#text = "";
+      socket.cork();
+      socket.write(text, "latin1");
+    }
+    body?.startWrite();
+    socket.write(piece, body?.onWritten);
+    if (text !== "") socket.uncork();
+    // What the system did not take is read from this memory later.
+    if (body !== undefined && socket.writableLength > 0) body.isWaiting = true;
   }
 }

@@ -83,9 +83,9 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
       this.#socket = accepted;
       readByEvents(accepted, this);
     } else {
-      this.#socket = adoptAccepted(accepted, this);
+      this.#socket = adoptAccepted(accepted, core.readBuffers, this);
     }
-    this.#output = new OutputBuffer(this.#socket);
+    this.#output = new OutputBuffer(this.#socket, core.readBuffers);
     this.#socket.on("drain", () => this.#guard(() => this.#onDrain()));
     this.#socket.on("finish", () => this.#guard(() => this.#onFinish()));
     this.#socket.on("end", () => this.#guard(() => this.#onEnd()));
@@ -112,6 +112,10 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
   }
 
   // From the socket.
+
+  get isInContent(): boolean {
+    return (this.#phase === Phase.Open && !this.#isRequestRead) || this.#phase === Phase.Tunnel;
+  }
 
   onBytes(buffer: Buffer, start: number, end: number): void {
     try {

@@ -3,6 +3,7 @@ import type { Clock } from "../../util/clock.ts";
 import type { Deadlines } from "../deadlines.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { ProxyLimits } from "../limits.ts";
+import type { ReadBuffers } from "../read-buffers.ts";
 import type { Upstream, UpstreamEvents } from "../ports.ts";
 
 /** What the pools need of the proxy. */
@@ -11,6 +12,7 @@ export interface PoolServices {
   readonly deadlines: Deadlines;
   readonly limits: ProxyLimits;
   readonly metrics: PoolMetrics;
+  readonly readBuffers: ReadBuffers;
   /** Something threw while no exchange was there to be told. */
   onBug(error: unknown): void;
 }

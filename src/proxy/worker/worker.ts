@@ -171,6 +171,7 @@ function limitsOfOne(limits: ProxyLimits, workers: number): ProxyLimits {
     idleUpstreamMax: Math.ceil(limits.idleUpstreamMax / workers),
     retriesActiveMin: Math.ceil(limits.retriesActiveMin / workers),
     contentBuffersTotalMaxBytes: Math.ceil(limits.contentBuffersTotalMaxBytes / workers),
+    bodyBuffersTotalMaxBytes: Math.ceil(limits.bodyBuffersTotalMaxBytes / workers),
   };
 }
 
