@@ -4,6 +4,7 @@ import tls from "node:tls";
 import type { ListenerCounters } from "../metrics/proxy-metrics.ts";
 import type { ProxyCore } from "./core.ts";
 import type { Timed } from "./deadlines.ts";
+import { reasonPhrases } from "./errors.ts";
 import { ServerConnection, type ListenerInfo } from "./http1/server-connection.ts";
 import type { TlsContexts } from "./tls-contexts.ts";
 
@@ -127,6 +128,13 @@ export class Listener {
   }
 }
 
+const plainHttpText = "The plain HTTP request was sent to HTTPS port\n";
+
+/** nginx answers so as well, with a status of its own (497) in its log. */
+const plainHttpAnswer =
+  `HTTP/1.1 400 ${reasonPhrases[400]}\r\nContent-Type: text/plain\r\n` +
+  `Content-Length: ${plainHttpText.length}\r\nConnection: close\r\n\r\n${plainHttpText}`;
+
 /** One TLS handshake, bounded in time. */
 class Handshake implements Timed {
   deadlineAt: number;
@@ -156,7 +164,10 @@ class Handshake implements Timed {
     socket.on("end", fail);
     socket.resume();
     // A record that does not decrypt: a bare TLSSocket tells nobody else of it, and would stay open. Not documented.
-    socket.on("_tlsError", (error: Error) => socket.destroy(error));
+    socket.on("_tlsError", (error: NodeJS.ErrnoException) => {
+      if (error.code === "ERR_SSL_HTTP_REQUEST") this.#answerPlainHttp();
+      else socket.destroy(error);
+    });
     // Emitted by a wrapped server socket once the handshake is complete. Not documented; tested at every start of CI.
     socket.once("secure", () => this.#finish(socket));
   }
@@ -167,6 +178,11 @@ class Handshake implements Timed {
 
   destroy(): void {
     this.#finish(null);
+  }
+
+  /** Somebody wrote `http://` where `https://` belongs. A close without a word would tell them nothing. */
+  #answerPlainHttp(): void {
+    this.#raw.end(plainHttpAnswer, () => this.#finish(null));
   }
 
   #finish(secured: tls.TLSSocket | null): void {

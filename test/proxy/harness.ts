@@ -23,6 +23,7 @@ import type { EndpointHealth } from "../../src/proxy/upstream/health.ts";
 import type { Lookup } from "../../src/proxy/upstream/resolver.ts";
 import { ManualClock, type Clock } from "../../src/util/clock.ts";
 import { Peer, type Message } from "./peer.ts";
+import { TlsPeer } from "./tls-peer.ts";
 
 export interface HarnessOptions {
   /** Null: nothing is published. Default: every request goes to `backends`. */
@@ -156,6 +157,15 @@ export class Harness {
     const raw = net.connect({ port: this.httpsPort, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
     const socket = tls.connect({ socket: raw, servername, rejectUnauthorized: false });
     return this.#opened(socket, "secureConnect");
+  }
+
+  /** Dearer than `tlsClient`: it watches the records. */
+  async recordClient(options: tls.ConnectionOptions = {}): Promise<TlsPeer> {
+    const raw = net.connect({ port: this.httpsPort, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
+    const peer = TlsPeer.over(raw, `client ${this.#clients.length + 1}`, options);
+    this.#clients.push(peer);
+    await once(peer.socket, "secureConnect");
+    return peer;
   }
 
   /** A connection to the HTTPS port that does not begin a handshake. */

@@ -9,6 +9,8 @@ import type { RouteIr, RoutingIr } from "../../../src/ir/routing.ts";
 import { errorPage } from "../../../src/proxy/errors.ts";
 import { Harness, irTo, type HarnessOptions } from "../../proxy/harness.ts";
 import { Peer } from "../../proxy/peer.ts";
+import { TlsPeer } from "../../proxy/tls-peer.ts";
+import { isLong } from "../../effort.ts";
 
 /** In a list of writes: the end of the sending side, in order or by a reset. An empty write only lets time pass. */
 export const fin = "<fin>";
@@ -43,6 +45,11 @@ export interface AttackCase {
   readonly reached: readonly string[];
   /** Moves of the endpoint for each request in turn. Default, and for those beyond the list: `answer <number>`. */
   readonly endpoint?: readonly (readonly string[])[];
+  /**
+   * What is different over TLS. `cut`: a request that is not complete gets no answer, and the end comes without the
+   * closing alert. `skipped`: bytes that one read must bring are more than a record.
+   */
+  readonly overTls?: "cut" | "skipped";
   /** Methods of the requests in turn where an answer has no content for that reason. Default: GET. */
   readonly methods?: readonly string[];
 }
@@ -85,6 +92,11 @@ export function sent(line: string, parts: SentParts = {}): string {
     ...last,
   ];
   return lines.map((each) => `${each}\r\n`).join("") + `\r\n${content}`;
+}
+
+/** What of a forwarded request depends on the client's side of the proxy. */
+function schemeLines(scheme: "http" | "https"): string {
+  return ["Forwarded-Proto", "Forwarded-Scheme", "Scheme"].map((name) => `X-${name}: ${scheme}\r\n`).join("");
 }
 
 /** A message head of these lines. */
@@ -314,19 +326,24 @@ interface Outcome {
   readonly reached: readonly string[];
 }
 
+/** How clients come. */
+type Wire = "TCP" | "TLSv1.2" | "TLSv1.3";
+
 class Scene {
   readonly harness: Harness;
   readonly recorder: Recorder;
+  #wire: Wire = "TCP";
 
   constructor(harness: Harness, recorder: Recorder) {
     this.harness = harness;
     this.recorder = recorder;
   }
 
-  async judge(attack: AttackCase): Promise<void> {
+  async judge(attack: AttackCase, wire: Wire): Promise<void> {
     const { harness, recorder } = this;
+    this.#wire = wire;
     recorder.begin(attack.endpoint ?? []);
-    const client = await harness.client();
+    const client = await this.#client();
     client.mayEnd = true;
     try {
       await this.#attack(client, attack);
@@ -341,8 +358,9 @@ class Scene {
   async #attack(client: Peer, attack: AttackCase): Promise<void> {
     const settle = (): Promise<void> => this.harness.settle();
     await makeMoves(client, typeof attack.client === "string" ? [attack.client] : attack.client, settle);
-    const { answers, end, reached } = attack;
-    const expected: Outcome = { answers, end, reached };
+    const { answers, reached } = attack;
+    const end = this.#wire !== "TCP" && attack.overTls === "cut" ? "is reset" : attack.end;
+    const expected: Outcome = { answers, end, reached: reached.map((text) => this.#forwarded(text)) };
     for (let i = 0; i < 15; i += 1) {
       await settle();
       if (JSON.stringify(this.#outcome(client, attack)) === JSON.stringify(expected)) break;
@@ -358,10 +376,25 @@ class Scene {
     const isWaiting = attack.end === "waits" || attack.end === "stays open";
     const openAs = isWaiting ? attack.end : "waits";
     return {
-      answers: readAnswers(client.unread, attack.methods ?? [], client.isEnded),
-      end: client.error === "" ? (isOpen ? openAs : "closes") : "is reset",
-      reached: this.recorder.reached(this.harness.httpPort),
+      answers: readAnswers(client.unread, attack.methods ?? [], client.isEnded && !wasCut(client)),
+      end: isOpen ? openAs : wasCut(client) ? "is reset" : "closes",
+      reached: this.recorder.reached(this.#port),
     };
+  }
+
+  async #client(): Promise<Peer> {
+    if (this.#wire === "TCP") return this.harness.client();
+    const version = this.#wire;
+    return this.harness.recordClient({ minVersion: version, maxVersion: version });
+  }
+
+  /** What endpoints are told. */
+  get #port(): number {
+    return this.#wire === "TCP" ? this.harness.httpPort : 443;
+  }
+
+  #forwarded(text: string): string {
+    return this.#wire === "TCP" ? text : text.replaceAll(schemeLines("http"), schemeLines("https"));
   }
 
   /** Where the proxy believes the next request starts is where it does. */
@@ -377,25 +410,40 @@ class Scene {
       readAnswers(client.unread.slice(before), [], false),
       `after ${answers.join()}, ${reached.join()}`,
     ).toEqual(["200 answer 1"]);
-    expect(this.recorder.reached(this.harness.httpPort)).toEqual([sent("GET /next HTTP/1.1")]);
+    expect(this.recorder.reached(this.#port)).toEqual([this.#forwarded(sent("GET /next HTTP/1.1"))]);
   }
 
   #isQuiet(): boolean {
-    const { http, upstreamActive, upstreamIdle } = this.harness.gauges;
-    return http === 0 && upstreamActive === 0 && upstreamIdle === this.recorder.open;
+    const { http, https, upstreamActive, upstreamIdle } = this.harness.gauges;
+    return http === 0 && https === 0 && upstreamActive === 0 && upstreamIdle === this.recorder.open;
   }
 
   /** A client that had no part in it asks, and gets the answer to its question and nothing else. */
   async #beHonest(): Promise<void> {
     this.recorder.begin([]);
-    const client = await this.harness.client();
+    const client = await this.#client();
     client.write("GET /honest HTTP/1.1\r\nHost: a\r\n\r\n");
     const response = await client.response();
     expect(response.content.toString()).toBe("answer 1");
     expect(client.unread).toBe("");
-    expect(this.recorder.reached(this.harness.httpPort)).toEqual([sent("GET /honest HTTP/1.1")]);
+    expect(this.recorder.reached(this.#port)).toEqual([this.#forwarded(sent("GET /honest HTTP/1.1"))]);
     client.destroy();
   }
+}
+
+/** Over TCP by a reset, over TLS also by an end without the closing alert. */
+function wasCut(client: Peer): boolean {
+  return client.error !== "" || (client instanceof TlsPeer && client.isCut);
+}
+
+/** Every fourth case comes over TLS as well, in a long run every one. The versions take turns. */
+function tlsShare(cases: readonly AttackCase[]): (readonly [string, AttackCase, Wire])[] {
+  return cases
+    .filter((each, i) => each.overTls !== "skipped" && (isLong || i % 4 === 0))
+    .map((each, i) => {
+      const wire = i % 2 === 0 ? "TLSv1.3" : "TLSv1.2";
+      return [`over ${wire}: ${each.name} (${each.section})`, each, wire] as const;
+    });
 }
 
 /** Runs the cases one after the other through one proxy, whose pool of connections goes from case to case. */
@@ -417,11 +465,9 @@ export function judgeAll(title: string, cases: readonly AttackCase[], options: H
     test("every case has its own name", () => {
       expect(new Set(cases.map(({ name }) => name)).size).toBe(cases.length);
     });
-    test.each(cases.map((each) => [`${each.name} (${each.section})`, each] as const))(
-      "%s",
-      async (_title, attack) => {
-        await scene?.judge(attack);
-      },
-    );
+    const plain = cases.map((each) => [`${each.name} (${each.section})`, each, "TCP"] as const);
+    test.each([...plain, ...tlsShare(cases)])("%s", async (_title, attack, wire) => {
+      await scene?.judge(attack, wire);
+    });
   });
 }

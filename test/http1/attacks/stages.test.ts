@@ -15,7 +15,8 @@ const chunkedSent = (content: string): string =>
 const close = head("HTTP/1.1 200 OK", "Connection: close", "Content-Length: 2") + "ok";
 
 function stops(name: string, client: readonly string[], ...reached: readonly string[]): AttackCase {
-  return { section: "8", name, client, answers: [], end: "closes", reached };
+  const stopped: AttackCase = { section: "8", name, client, answers: [], end: "closes", reached };
+  return reached.length === 0 ? stopped : { ...stopped, overTls: "cut" };
 }
 
 const halfCloses: readonly AttackCase[] = [
@@ -69,6 +70,7 @@ const halfCloses: readonly AttackCase[] = [
     client: [`${get}${post}abc`, fin],
     answers: ["200 answer 1"],
     end: "closes",
+    overTls: "cut",
     reached: [getSent + postSent("abc")],
   },
   {
@@ -86,6 +88,7 @@ const halfCloses: readonly AttackCase[] = [
     client: [`${get}${post}abc`, fin, ""],
     answers: ["200 ok"],
     end: "closes",
+    overTls: "cut",
     reached: [getSent + postSent("abc")],
     endpoint: [["", "", "", ok]],
   },
@@ -95,6 +98,7 @@ const halfCloses: readonly AttackCase[] = [
     client: [`${get}${chunked}3\r\nabc\r\n`, fin, ""],
     answers: ["200 ok"],
     end: "closes",
+    overTls: "cut",
     reached: [getSent, chunkedSent("3\r\nabc\r\n")],
     endpoint: [["", "", "", close]],
   },
@@ -104,6 +108,7 @@ const halfCloses: readonly AttackCase[] = [
     client: [get, `${post}abc`, fin],
     answers: ["200 ok"],
     end: "closes",
+    overTls: "cut",
     reached: [getSent, postSent("abc")],
     endpoint: [[close]],
   },
