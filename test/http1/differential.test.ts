@@ -1,5 +1,5 @@
 // No input that our parsers accept may be read differently by another: a seeded fuzz run against Node's own parser.
-// Refusing more than Node does is what we are for. Longer runs: FUZZ_FACTOR=50 FUZZ_SEED=7 npx vitest run test/http1
+// Refusing more than Node does is what we are for.
 import { type Arbitrary, assert, asyncProperty } from "fast-check";
 import type { IncomingMessage } from "node:http";
 import { expect, test } from "vitest";
@@ -9,11 +9,12 @@ import { RequestParser } from "../../src/proxy/http1/request-parser.ts";
 import { ResponseParser } from "../../src/proxy/http1/response-parser.ts";
 import { defaultLimits } from "../../src/proxy/limits.ts";
 import { type MessageCase, requestCases, responseCases } from "./corpus.ts";
+import { effort, effortTimeoutMs } from "../effort.ts";
 import { near, requestStream, responseStream } from "./generators.ts";
 import { createNodeServer, type NodeReading, readNodeResponse } from "./node-reader.ts";
 
-const factor = Number(process.env["FUZZ_FACTOR"] ?? 1);
-const seed = Number(process.env["FUZZ_SEED"] ?? 20_261_103);
+/** Of each test, in a long run. */
+const secondsMax = 30;
 
 /** Node's heads end at 16 KiB, and long messages hold nothing that short ones do not. */
 const textMaxBytes = 2_000;
@@ -170,15 +171,18 @@ function difference(
 class Tally {
   runs = 0;
   accepted = 0;
-  readonly refusals = new Map<string, number>();
+  /** By reason, with the first input that it was for. */
+  readonly refusals = new Map<string, string>();
+  #text = "";
 
-  add(ours: Reading): void {
+  add(bytes: Buffer, ours: Reading): void {
+    this.#text = bytes.toString("latin1");
     this.runs += 1;
     if (ours.messages.some((message) => message.isComplete)) this.accepted += 1;
   }
 
   readonly onRefused = (reason: string): void => {
-    this.refusals.set(reason, (this.refusals.get(reason) ?? 0) + 1);
+    if (!this.refusals.has(reason)) this.refusals.set(reason, this.#text);
   };
 }
 
@@ -192,7 +196,7 @@ async function fuzz(
     const found = await compare(Buffer.from(text, "latin1"), tally);
     if (found !== null) throw new Error(`${JSON.stringify(text)}: ${found}`);
   });
-  await assert(property, { seed, numRuns: runs * factor });
+  await assert(property, effort(20_261_103, runs, secondsMax));
   return tally;
 }
 
@@ -223,12 +227,15 @@ const judgedOfResponses: readonly string[] = [
   "head: HPE_INVALID_VERSION",
   // Equal lengths are merged (RFC 9112, 6.3); the one that goes on is our own.
   "head: HPE_UNEXPECTED_CONTENT_LENGTH Duplicate Content-Length",
+  // An interim response in HTTP/1.0, or with Connection: close: to Node nothing may follow it. What becomes of the
+  // connection is the final response's to say (RFC 9112, 9.6), and neither says anything about framing.
+  "head: HPE_CLOSED_CONNECTION",
 ];
 
 function expectUseful(tally: Tally, judged: readonly string[], acceptedMin: number): void {
   expect(tally.accepted / tally.runs).toBeGreaterThan(acceptedMin);
-  const reasons = [...tally.refusals.keys()];
-  expect(reasons.filter((reason) => !judged.some((start) => reason.startsWith(start)))).toEqual([]);
+  const others = [...tally.refusals].filter(([reason]) => !judged.some((start) => reason.startsWith(start)));
+  expect(others).toEqual([]);
 }
 
 /** The messages of the corpus that Node can hold. */
@@ -240,29 +247,45 @@ const readNodeRequests = createNodeServer();
 
 async function compareRequests(bytes: Buffer, tally: Tally): Promise<string | null> {
   const ours = readRequests(bytes);
-  tally.add(ours);
+  tally.add(bytes, ours);
   return difference(ours, await readNodeRequests(bytes), requestLine, tally.onRefused);
 }
 
 async function compareResponses(bytes: Buffer, tally: Tally): Promise<string | null> {
   const method = bytes.length % 7 === 0 ? "HEAD" : "GET";
   const ours = readResponse(bytes, method);
-  tally.add(ours);
+  tally.add(bytes, ours);
   return difference(ours, await readNodeResponse(bytes, method), statusLine, tally.onRefused);
 }
 
-test("Node reads generated requests that we accept as we do", async () => {
-  expectUseful(await fuzz(requestStream, 25_000, compareRequests), judgedOfRequests, 0.2);
-});
+test(
+  "Node reads generated requests that we accept as we do",
+  async () => {
+    expectUseful(await fuzz(requestStream, 25_000, compareRequests), judgedOfRequests, 0.2);
+  },
+  effortTimeoutMs(secondsMax),
+);
 
-test("Node reads neighbours of the request corpus that we accept as we do", async () => {
-  expectUseful(await fuzz(near(textsOf(requestCases)), 20_000, compareRequests), judgedOfRequests, 0.1);
-});
+test(
+  "Node reads neighbours of the request corpus that we accept as we do",
+  async () => {
+    expectUseful(await fuzz(near(textsOf(requestCases)), 20_000, compareRequests), judgedOfRequests, 0.1);
+  },
+  effortTimeoutMs(secondsMax),
+);
 
-test("Node reads generated responses that we accept as we do", async () => {
-  expectUseful(await fuzz(responseStream, 10_000, compareResponses), judgedOfResponses, 0.2);
-});
+test(
+  "Node reads generated responses that we accept as we do",
+  async () => {
+    expectUseful(await fuzz(responseStream, 10_000, compareResponses), judgedOfResponses, 0.2);
+  },
+  effortTimeoutMs(secondsMax),
+);
 
-test("Node reads neighbours of the response corpus that we accept as we do", async () => {
-  expectUseful(await fuzz(near(textsOf(responseCases)), 5_000, compareResponses), judgedOfResponses, 0.1);
-});
+test(
+  "Node reads neighbours of the response corpus that we accept as we do",
+  async () => {
+    expectUseful(await fuzz(near(textsOf(responseCases)), 5_000, compareResponses), judgedOfResponses, 0.1);
+  },
+  effortTimeoutMs(secondsMax),
+);

@@ -3,10 +3,11 @@ import { describe, expect, test } from "vitest";
 import { RequestParser } from "../../src/proxy/http1/request-parser.ts";
 import { ResponseParser } from "../../src/proxy/http1/response-parser.ts";
 import { defaultLimits } from "../../src/proxy/limits.ts";
+import { effortTimeoutMs, factor, isLong, longSeed } from "../effort.ts";
 import { type MessageCase, requestCases, responseCases } from "./corpus.ts";
 import { readRequests, readResponse } from "./transcript.ts";
 
-/** Above this many bytes (a head at its limit) not every offset is tried: near the ends all, in between a sample. */
+/** Above this many bytes (a head at its limit) not every offset is tried in `npm test`: near the ends all, in between a sample. */
 const everyOffsetMaxBytes = 9_500;
 
 type Read = (message: MessageCase, pieces: readonly Buffer[]) => string[];
@@ -39,7 +40,7 @@ function splitOffsets(length: number): number[] {
   const offsets: number[] = [];
   for (let at = 1; at < length; at += 1) {
     const isNearEnd = at < 200 || length - at < 200;
-    if (length <= everyOffsetMaxBytes || isNearEnd || at % 61 === 0) offsets.push(at);
+    if (isLong || length <= everyOffsetMaxBytes || isNearEnd || at % 61 === 0) offsets.push(at);
   }
   return offsets;
 }
@@ -56,29 +57,33 @@ describe.each([
     expect(new Set(cases.map((message) => message.name)).size).toBe(cases.length);
   });
 
-  test.each(titles(cases))("%s", (_title, message) => {
-    const bytes = Buffer.from(message.bytes, "latin1");
-    expect(read(message, [bytes])).toEqual(message.events);
-    expect(
-      read(
-        message,
-        Array.from(bytes, (_byte, at) => bytes.subarray(at, at + 1)),
-      ),
-    ).toEqual(message.events);
-    // `toEqual` is far dearer than a comparison of texts, and there are a million splits.
-    const expected = JSON.stringify(message.events);
-    for (const at of splitOffsets(bytes.length)) {
-      const actual = read(message, [bytes.subarray(0, at), bytes.subarray(at)]);
-      if (JSON.stringify(actual) !== expected) expect(actual, `split at ${at}`).toEqual(message.events);
-    }
-    const random = randomFrom(bytes.length + 1);
-    for (let run = 0; run < 20; run += 1) {
-      const pieces = randomPieces(bytes, random);
-      const actual = read(message, pieces);
-      const cuts = pieces.map((piece) => piece.length).join(" ");
-      if (JSON.stringify(actual) !== expected) expect(actual, `pieces of ${cuts}`).toEqual(message.events);
-    }
-  });
+  test.each(titles(cases))(
+    "%s",
+    (_title, message) => {
+      const bytes = Buffer.from(message.bytes, "latin1");
+      expect(read(message, [bytes])).toEqual(message.events);
+      expect(
+        read(
+          message,
+          Array.from(bytes, (_byte, at) => bytes.subarray(at, at + 1)),
+        ),
+      ).toEqual(message.events);
+      // `toEqual` is far dearer than a comparison of texts, and there are a million splits.
+      const expected = JSON.stringify(message.events);
+      for (const at of splitOffsets(bytes.length)) {
+        const actual = read(message, [bytes.subarray(0, at), bytes.subarray(at)]);
+        if (JSON.stringify(actual) !== expected) expect(actual, `split at ${at}`).toEqual(message.events);
+      }
+      const random = randomFrom(bytes.length + 1 + longSeed);
+      for (let run = 0; run < 20 * Math.min(factor, 4); run += 1) {
+        const pieces = randomPieces(bytes, random);
+        const actual = read(message, pieces);
+        const cuts = pieces.map((piece) => piece.length).join(" ");
+        if (JSON.stringify(actual) !== expected) expect(actual, `pieces of ${cuts}`).toEqual(message.events);
+      }
+    },
+    effortTimeoutMs(30),
+  );
 });
 
 test("one parser reads every message of the corpus, whatever came before", () => {

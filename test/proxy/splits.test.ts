@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
+import { seeds } from "../effort.ts";
 import { irTo, startBackend, startProxy } from "./harness.ts";
 import type { Message } from "./peer.ts";
 
@@ -40,7 +41,7 @@ async function writeInPieces(
   }
 }
 
-test.each(Array.from({ length: 24 }, (_, seed) => [seed]))(
+test.each(seeds(24).map((seed) => [seed]))(
   "pipelined requests and their responses survive being cut anywhere: seed %i",
   async (seed) => {
     const random = generator(seed + 1);

@@ -1,6 +1,6 @@
 // Whatever clients send, an endpoint understands only what they were meant to be able to send: a seeded fuzz run through
 // a running proxy to an endpoint that is Node's own HTTP server. Clients that come at the same time share connections to
-// it; each gets the answers to its own requests. Longer runs: FUZZ_FACTOR=50 FUZZ_SEED=7 npx vitest run test/http1
+// it; each gets the answers to its own requests.
 import {
   array,
   assert,
@@ -17,13 +17,14 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { makeCertificate } from "../../../certs/make.ts";
 import { Harness, irTo, settingsFeature } from "../../proxy/harness.ts";
 import { requestCases } from "../corpus.ts";
+import { effort, effortTimeoutMs } from "../../effort.ts";
 import { near, requestStream } from "../generators.ts";
 import { NodeEndpoint, type Seen } from "./node-endpoint.ts";
 import { readIntended, type Intended, type Intention } from "./intention.ts";
 import { readAnswers } from "./scene.ts";
 
-const factor = Number(process.env["FUZZ_FACTOR"] ?? 1);
-const seed = Number(process.env["FUZZ_SEED"] ?? 1);
+/** In a long run. */
+const secondsMax = 120;
 /** What Node's server can hold is larger; long heads are the corpus' business. */
 const textMaxBytes = 4_000;
 /** Turns of the event loop until everything of a run has come to rest; far more than are ever needed. */
@@ -203,11 +204,15 @@ const goodRequests = [
 ];
 const corpus = requestCases.map(({ bytes }) => bytes).filter((bytes) => bytes.length < textMaxBytes);
 
-test("an endpoint understands what was meant, and every client gets its own answers", async () => {
-  const odd = oneof({ weight: 3, arbitrary: requestStream }, { weight: 2, arbitrary: near(corpus) });
-  const good = constantFrom("", ...goodRequests);
-  const texts = tuple(good, odd, good).map((parts) => parts.join(""));
-  await assert(asyncProperty(clients(texts), run), { seed, numRuns: 2_000 * factor, endOnFailure: true });
-  // A run that nothing passes through any more would prove nothing.
-  expect(tally.answered / tally.clients).toBeGreaterThan(0.5);
-}, 600_000);
+test(
+  "an endpoint understands what was meant, and every client gets its own answers",
+  async () => {
+    const odd = oneof({ weight: 3, arbitrary: requestStream }, { weight: 2, arbitrary: near(corpus) });
+    const good = constantFrom("", ...goodRequests);
+    const texts = tuple(good, odd, good).map((parts) => parts.join(""));
+    await assert(asyncProperty(clients(texts), run), { ...effort(1, 2_000, secondsMax), endOnFailure: true });
+    // A run that nothing passes through any more would prove nothing.
+    expect(tally.answered / tally.clients).toBeGreaterThan(0.5);
+  },
+  effortTimeoutMs(secondsMax),
+);
