@@ -268,7 +268,8 @@ describe("content that is cut below TLS", () => {
     const client = await proxy.recordClient();
     client.write(begun);
     const peer = await backend.connection();
-    await peer.through("abc");
+    // All of it: an end by a reset may take with it what was not read.
+    await peer.through(begun === chunked ? "abc\r\n" : "abc");
     client.writeRaw(spoil(await client.recordsOf(rest)));
     client.cut();
     await peer.gone();
@@ -295,7 +296,7 @@ describe("content that is cut below TLS", () => {
       () => Buffer.concat([hex("170303ffff"), Buffer.alloc(70_000)]),
     ],
   ])("%s: the endpoint sees no end of it", async (_, begun, rest, spoil) => {
-    expect(await cut(begun, rest, spoil)).toBe(begun === chunked ? "\r\n" : "");
+    expect(await cut(begun, rest, spoil)).toBe("");
   });
 
   test("the last record, when it is whole, counts: the request was complete", async () => {
