@@ -23,10 +23,11 @@ export async function startFairway(
   directory: string,
   workers = 1,
   flags: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<Fairway> {
   for (let tries = 1; ; tries += 1) {
     const [httpPort, httpsPort, adminPort] = [await freePort(), await freePort(), await freePort()];
-    const child = startProgram("fairway", PROGRAM, [
+    const args = [
       "controller",
       `--manifests=${directory}`,
       `--http-port=${httpPort}`,
@@ -37,7 +38,8 @@ export async function startFairway(
       "--allow-loopback-upstreams",
       ...flags,
       ...(hasWorkers() ? [`--workers=${workers}`] : []),
-    ]);
+    ];
+    const child = startProgram("fairway", PROGRAM, args, environment);
     try {
       await Promise.race([isReady(`http://127.0.0.1:${adminPort}/readyz`), child.died]);
       return { child, httpPort, httpsPort, adminPort };

@@ -30,15 +30,20 @@ export function service(name: string): Manifest {
   };
 }
 
-export function endpointSlice(serviceName: string, port: number): Manifest {
+export function endpointSlice(serviceName: string, port: number, number = 1): Manifest {
   return {
     apiVersion: "discovery.k8s.io/v1",
     kind: "EndpointSlice",
-    metadata: metadata(`${serviceName}-1`, { labels: { "kubernetes.io/service-name": serviceName } }),
+    metadata: metadata(`${serviceName}-${number}`, { labels: { "kubernetes.io/service-name": serviceName } }),
     addressType: "IPv4",
     ports: [{ name: "http", port, protocol: "TCP" }],
     endpoints: [{ addresses: ["127.0.0.1"], conditions: { ready: true, serving: true, terminating: false } }],
   };
+}
+
+/** One for each port: a port is the slice's, the same for all its addresses. */
+export function endpointSlices(serviceName: string, ports: readonly number[]): Manifest[] {
+  return ports.map((port, i) => endpointSlice(serviceName, port, i + 1));
 }
 
 export interface IngressOptions {
