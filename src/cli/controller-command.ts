@@ -14,6 +14,12 @@ export async function runController(
   const signal = terminationSignal();
   const controller = await serve({
     ...values,
+    limits: {
+      connectionsMax: values.connectionsMax,
+      connectionsPerClientMax: values.connectionsPerClientMax,
+      overloadEventLoopDelayMs: values.overloadEventLoopDelay,
+      overloadMemoryShare: values.overloadMemory / 100,
+    },
     translate: { ...fromFiles(translate), healthCheckPath: values.healthCheckPath },
     log,
   });

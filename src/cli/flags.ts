@@ -3,6 +3,7 @@
 import { isIP } from "node:net";
 import { availableParallelism } from "node:os";
 import { defaultTranslateOptions as translateDefaults } from "../controller/translate/options.ts";
+import { defaultLimits as limits } from "../proxy/limits.ts";
 import { isLogLevel, logLevels, type LogFormat, type LogLevel } from "./log.ts";
 
 /** How a flag's text becomes its value. A wrong text throws `FlagValueError` with what was expected. */
@@ -26,7 +27,14 @@ export interface Flag<Value> {
   readonly group: FlagGroup;
 }
 
-export type FlagGroup = "Source" | "Which Ingresses" | "Listeners" | "Defaults" | "Security" | "Operation";
+export type FlagGroup =
+  | "Source"
+  | "Which Ingresses"
+  | "Listeners"
+  | "Defaults"
+  | "Security"
+  | "Limits"
+  | "Operation";
 
 /** The message says what was expected: `expected a port, 0 to 65535`. */
 export class FlagValueError extends Error {}
@@ -66,6 +74,10 @@ function matching(placeholder: string, pattern: RegExp, expected: string): FlagT
 const port = integer("<port>", "a port", 65_535);
 const workers = integer("<number>", "a number of threads", workersMax, 1);
 const seconds = integer("<seconds>", "a number of seconds", 86_400);
+const connections = integer("<number>", "a number of connections", 1_000_000, 1);
+const connectionsOrNone = integer("<number>", "a number of connections", 1_000_000);
+const milliseconds = integer("<milliseconds>", "a number of milliseconds", 60_000);
+const percent = integer("<percent>", "a percentage", 100);
 const name = "[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?";
 const namespacedName = matching("<namespace/name>", new RegExp(`^${name}/${name}$`), "namespace/name");
 const objectName = matching(
@@ -235,6 +247,39 @@ export const operationFlags = {
     default: 240,
     description: "Seconds after that which running requests have to end. (a ConfigMap key of ingress-nginx)",
     group: "Operation",
+  }),
+  connectionsMax: flag({
+    name: "connections-max",
+    type: connections,
+    default: limits.connectionsMax,
+    description:
+      "Connections of clients at a time, of all workers; never more than two fifths of the file descriptors. (Fairway only)",
+    group: "Limits",
+  }),
+  connectionsPerClientMax: flag({
+    name: "connections-per-client-max",
+    type: connectionsOrNone,
+    default: limits.connectionsPerClientMax,
+    defaultText: "0: any number",
+    description:
+      "Connections of one client address, or IPv6 /64, at a time. Behind a load balancer that replaces addresses all clients are one. (Fairway only)",
+    group: "Limits",
+  }),
+  overloadEventLoopDelay: flag({
+    name: "overload-event-loop-delay",
+    type: milliseconds,
+    default: limits.overloadEventLoopDelayMs,
+    description:
+      "Milliseconds that a worker may be behind before it refuses new connections; 0: any number. (Fairway only)",
+    group: "Limits",
+  }),
+  overloadMemory: flag({
+    name: "overload-memory",
+    type: percent,
+    default: limits.overloadMemoryShare * 100,
+    description:
+      "Percent of the container's memory, and of a worker's heap, beyond which new connections are refused; 0: all of it. (Fairway only)",
+    group: "Limits",
   }),
   logLevel: flag<LogLevel>({
     name: "log-level",

@@ -8,7 +8,7 @@ import type { TranslateOptions } from "../controller/translate/options.ts";
 import type { Diagnostic } from "../ir/diagnostic.ts";
 import { formatRef } from "../ir/object-ref.ts";
 import { Metrics } from "../metrics/prometheus.ts";
-import { defaultLimits } from "../proxy/limits.ts";
+import { defaultLimits, type ProxyLimits } from "../proxy/limits.ts";
 import { compile } from "../proxy/routing/table.ts";
 import { WorkerPool } from "../proxy/worker/worker-pool.ts";
 import { defaultHeartbeat } from "../proxy/worker/worker-thread.ts";
@@ -38,6 +38,8 @@ export interface ServeOptions {
   readonly healthCheckPath: string;
   /** Threads that serve: 1 or more. */
   readonly workers: number;
+  /** Where they differ from the defaults. */
+  readonly limits?: Partial<ProxyLimits>;
   readonly translate: Omit<TranslateOptions, "lastGoodCertificates">;
   readonly log: Log;
 }
@@ -208,7 +210,7 @@ export class Controller {
       entry: workerEntry,
       ports: { http: httpPort, https: httpsPort },
       addresses: bindAddress,
-      limits: defaultLimits,
+      limits: { ...defaultLimits, ...this.#options.limits },
       allowsLoopback: translate.allowLoopbackUpstreams,
       selfSigned: this.#selfSigned,
       clock: systemClock,
@@ -223,6 +225,7 @@ export class Controller {
         onBug: (message) => log.error(`a bug in Fairway: ${message}`),
         onWorkerLost: (message) => log.error(message),
         onWorkerBack: (message) => log.info(message),
+        onOverload: (message) => log.warning(message),
       },
     });
   }

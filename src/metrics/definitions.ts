@@ -55,8 +55,8 @@ export const metricDefinitions = {
   connectionsRefused: {
     name: "fairway_downstream_connections_refused_total",
     type: "counter",
-    help: "Connections of clients closed at once because too many were open.",
-    labels: [],
+    help: "Connections of clients that were not taken: too many were open in all (total) or of one client (client), or because of overload (event_loop, heap, memory).",
+    labels: ["reason"],
   },
   downstreamAccepted: {
     name: "fairway_downstream_connections_accepted_total",
@@ -140,6 +140,12 @@ export const metricDefinitions = {
     name: "fairway_worker_restarts_total",
     type: "counter",
     help: "Worker threads replaced because they had died (crash) or no longer answered (stuck). Their connections were lost.",
+    labels: ["reason"],
+  },
+  overloaded: {
+    name: "fairway_overloaded",
+    type: "gauge",
+    help: "Workers that take no new connections because their event loop is late or their heap is full (event_loop, heap); 1 while the process is short of memory (memory).",
     labels: ["reason"],
   },
   reloads: {

@@ -8,13 +8,13 @@ export interface ProxyCounts {
   readonly counters: Readonly<Record<CounterName, number>>;
   /** What is open now; a worker that has died has nothing open. */
   readonly gauges: Readonly<Record<GaugeName, number>>;
+  readonly connectionsRefused: readonly (readonly [string, number])[];
   readonly refused: readonly (readonly [string, number])[];
   readonly retries: readonly (readonly [string, number])[];
 }
 
 const counterNames = [
   "tlsHandshakeFailures",
-  "connectionsRefused",
   "upstreamOpened",
   "upstreamConnectFailures",
   "ejections",
@@ -73,8 +73,8 @@ export class ProxyMetrics implements MetricSource {
   readonly http = new ListenerCounters();
   readonly https = new ListenerCounters();
   tlsHandshakeFailures = 0;
-  /** Connections closed at once because there were too many. */
-  connectionsRefused = 0;
+  /** Connections that were not taken, by reason. */
+  readonly connectionsRefused = new CodeCounters();
   /** Gauges: connections to endpoints that serve a request, and those kept for the next one. */
   upstreamActive = 0;
   upstreamIdle = 0;
@@ -102,13 +102,14 @@ export class ProxyMetrics implements MetricSource {
     return {
       counters: { ...own, httpAccepted: http.accepted, httpsAccepted: https.accepted },
       gauges: { httpActive: http.active, httpsActive: https.active, upstreamActive, upstreamIdle },
+      connectionsRefused: this.connectionsRefused.entries(),
       refused: this.refused.entries(),
       retries: this.retries.entries(),
     };
   }
 
   /** Adds what another worker counted. */
-  add({ counters, gauges, refused, retries }: ProxyCounts): void {
+  add({ counters, gauges, connectionsRefused, refused, retries }: ProxyCounts): void {
     for (const name of counterNames) this[name] += counters[name];
     this.http.accepted += counters.httpAccepted;
     this.https.accepted += counters.httpsAccepted;
@@ -116,6 +117,7 @@ export class ProxyMetrics implements MetricSource {
     this.https.active += gauges.httpsActive;
     this.upstreamActive += gauges.upstreamActive;
     this.upstreamIdle += gauges.upstreamIdle;
+    for (const [reason, count] of connectionsRefused) this.connectionsRefused.add(reason, count);
     for (const [code, count] of refused) this.refused.add(code, count);
     for (const [code, count] of retries) this.retries.add(code, count);
   }
@@ -129,12 +131,13 @@ export class ProxyMetrics implements MetricSource {
     }
     this.upstreamActive = 0;
     this.upstreamIdle = 0;
+    this.connectionsRefused.clear();
     this.refused.clear();
     this.retries.clear();
   }
 
   readonly samplers: Samplers = {
-    connectionsRefused: () => single(this.connectionsRefused),
+    connectionsRefused: () => this.connectionsRefused.samples(metricDefinitions.connectionsRefused.labels[0]),
     downstreamConnections: () => this.#perListener(({ active }) => active),
     downstreamAccepted: () => this.#perListener(({ accepted }) => accepted),
     tlsHandshakeFailures: () => single(this.tlsHandshakeFailures),

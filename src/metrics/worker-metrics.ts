@@ -1,6 +1,9 @@
 // The worker threads themselves. Their owner calls these.
 import { single, type MetricSource, type Samplers } from "./samples.ts";
 
+/** What overload is about. */
+export type OverloadKind = "event_loop" | "heap" | "memory";
+
 export type RestartReason = "crash" | "stuck";
 
 export class WorkerMetrics implements MetricSource {
@@ -10,6 +13,9 @@ export class WorkerMetrics implements MetricSource {
   generation = 0;
   readonly #restarts: Record<RestartReason, number> = { crash: 0, stuck: 0 };
 
+  /** Workers, and the process for its memory. */
+  readonly overloaded: Record<OverloadKind, number> = { event_loop: 0, heap: 0, memory: 0 };
+
   restarted(reason: RestartReason): void {
     this.#restarts[reason] += 1;
   }
@@ -17,6 +23,8 @@ export class WorkerMetrics implements MetricSource {
   readonly samplers: Samplers = {
     workers: () => single(this.running),
     workerGeneration: () => single(this.generation),
+    overloaded: () =>
+      Object.entries(this.overloaded).map(([reason, value]) => ({ labels: { reason }, value })),
     workerRestarts: () =>
       Object.entries(this.#restarts).map(([reason, value]) => ({ labels: { reason }, value })),
   };

@@ -2,13 +2,14 @@
 import { randomFillSync } from "node:crypto";
 import type { ProxyMetrics } from "../metrics/proxy-metrics.ts";
 import type { Clock } from "../util/clock.ts";
+import type { Admission } from "./admission/admission.ts";
+import type { Refusals } from "./admission/refusals.ts";
 import type { ContentBuffers } from "./content-buffer.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { ProxyLimits } from "./limits.ts";
 import type { Live } from "./live.ts";
 import type { ReadBuffers } from "./read-buffers.ts";
 import type { RetryBudget } from "./retry-budget.ts";
-import type { ConnectionTotal } from "./across-workers/connection-total.ts";
 import type { UpstreamPools } from "./upstream/pool.ts";
 
 export interface ProxyCore {
@@ -22,9 +23,8 @@ export interface ProxyCore {
   readonly readBuffers: ReadBuffers;
   /** Null until the first table: every request gets 503, since nothing is known yet. */
   live: Live | null;
-  /** Client connections at a time, handshakes included, of all workers. */
-  readonly connectionsMax: number;
-  readonly connections: ConnectionTotal;
+  readonly admission: Admission;
+  readonly refusals: Refusals;
   /** An address of this machine and one of our own ports: a request sent there would come back to us. */
   isOwnListener(address: string, port: number): boolean;
   /** From the start of a shutdown: responses end their connections. */
@@ -32,6 +32,9 @@ export interface ProxyCore {
   /** An assertion failed or something threw inside a connection, which is closed for it. */
   onBug(error: unknown): void;
 }
+
+/** Seconds a client waits before it tries again after a 503 (RFC 9110, 10.2.3). */
+export const retryAfterSeconds = 5;
 
 const idBytes = 16;
 /** Random bytes are drawn for 512 ids at a time: one call each costs more than the rest of an id. */

@@ -3,7 +3,7 @@
 // It knows no wire format: the client's connection and the endpoint's are ports (ports.ts). One exchange serves all
 // requests of a connection (or of a stream), one after the other; everything is reset in `begin`.
 import { systemRandom } from "../util/random.ts";
-import { httpDate, nextRequestId, type ProxyCore } from "./core.ts";
+import { httpDate, nextRequestId, retryAfterSeconds, type ProxyCore } from "./core.ts";
 import { ContentBuffer } from "./content-buffer.ts";
 import type { Timed } from "./deadlines.ts";
 import { errorPage, Origin, proxyErrors, reasonPhrases, type ErrorCode } from "./errors.ts";
@@ -62,8 +62,6 @@ const noRequest: RequestMessage = {
   connectionNames: null,
 };
 const noEdits: ResponseEdits = { names: [], lines: "" };
-/** Seconds a client waits before it tries again after a 503 (RFC 9110, 10.2.3). */
-const retryAfterSeconds = 5;
 /** What logs and metrics show for a request whose client went away; nginx's number. */
 const clientClosedStatus = 499;
 

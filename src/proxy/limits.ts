@@ -1,8 +1,18 @@
 // Every limit of the data path, with its unit and default. One object, handed down from the composition root.
 
 export interface ProxyLimits {
-  /** Client connections at a time, TLS handshakes included; never more than the file descriptors allow. Closed at once. */
+  /** Client connections at a time, TLS handshakes included; never more than the file descriptors allow. 503 and close. */
   readonly connectionsMax: number;
+  /** Of one client address (an IPv6 /64) at a time; 0: any number. 429 and close. */
+  readonly connectionsPerClientMax: number;
+  /** Connections at a time that are being told of their refusal. Beyond it the oldest is cut. */
+  readonly refusalsMax: number;
+  /** How late the event loop of a worker comes to its timers, for a second, before it takes no new connections. 0: ever. */
+  readonly overloadEventLoopDelayMs: number;
+  /** Share of the memory that the container may use, and of a worker's heap, beyond which none are taken. 0: all of it. */
+  readonly overloadMemoryShare: number;
+  /** Refusing cannot help who has so few connections: an overload below it has another cause. */
+  readonly overloadConnectionsMin: number;
   /** Longest request line, without its CRLF. Exceeding it answers 414. */
   readonly requestLineMaxBytes: number;
   /** Longest field line, without its CRLF. Exceeding it answers 431. */
@@ -53,6 +63,11 @@ export interface ProxyLimits {
 
 export const defaultLimits: ProxyLimits = {
   connectionsMax: 16_384,
+  connectionsPerClientMax: 0,
+  refusalsMax: 128,
+  overloadEventLoopDelayMs: 500,
+  overloadMemoryShare: 0.9,
+  overloadConnectionsMin: 64,
   requestLineMaxBytes: 8 * 1024,
   fieldLineMaxBytes: 8 * 1024,
   headMaxBytes: 32 * 1024,

@@ -2,6 +2,7 @@
 import net from "node:net";
 import tls from "node:tls";
 import type { ListenerCounters } from "../metrics/proxy-metrics.ts";
+import type { ConnectionLease } from "./admission/admission.ts";
 import type { ProxyCore } from "./core.ts";
 import type { Timed } from "./deadlines.ts";
 import { reasonPhrases } from "./errors.ts";
@@ -94,14 +95,18 @@ export class Listener {
 
   #onConnection(socket: net.Socket): void {
     const { counters, tls: contexts } = this.#options;
-    if (!this.#core.connections.tryOpen(this.#core.connectionsMax)) {
-      this.#core.metrics.connectionsRefused += 1;
-      socket.destroy();
+    const { admission, refusals, metrics } = this.#core;
+    const lease = admission.open(socket);
+    if (typeof lease === "string") {
+      metrics.connectionsRefused.add(lease);
+      // The answer would have to wait for a handshake, which is what costs.
+      if (contexts === null) refusals.tell(socket, lease);
+      else socket.destroy();
       return;
     }
     counters.opened();
     if (contexts === null) {
-      this.#open(socket);
+      this.#open(socket, lease);
       return;
     }
     const handshake = new Handshake(socket, contexts, this.#core, (secured) => {
@@ -109,22 +114,22 @@ export class Listener {
       if (secured === null) {
         this.#core.metrics.tlsHandshakeFailures += 1;
         counters.closed();
-        this.#core.connections.close();
-      } else this.#open(secured);
+        lease.release();
+      } else this.#open(secured, lease);
     });
     this.#handshakes.add(handshake);
   }
 
-  #open(socket: net.Socket): void {
+  #open(socket: net.Socket, lease: ConnectionLease): void {
     // Its peer may be gone already; without an address there is nobody to serve.
     if (socket.destroyed || socket.remoteAddress === undefined) {
       socket.destroy();
       this.#options.counters.closed();
-      this.#core.connections.close();
+      lease.release();
       return;
     }
     // It registers itself with the listener.
-    void new ServerConnection(this.#core, this.#info, socket);
+    void new ServerConnection(this.#core, this.#info, socket, lease);
   }
 }
 

@@ -5,6 +5,9 @@ import type { ProxyMetrics } from "../metrics/proxy-metrics.ts";
 import type { RequestMetrics } from "../metrics/request-metrics.ts";
 import { assert } from "../util/assert.ts";
 import type { Clock } from "../util/clock.ts";
+import { Admission } from "./admission/admission.ts";
+import { OverloadWatch } from "./admission/overload-watch.ts";
+import { Refusals } from "./admission/refusals.ts";
 import type { ProxyCore } from "./core.ts";
 import { ContentBuffers } from "./content-buffer.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -60,6 +63,8 @@ export class Proxy {
   readonly readBuffers: ReadBuffers;
   readonly #options: ProxyOptions;
   readonly #core: ProxyCore;
+  readonly #refusals: Refusals;
+  readonly #overload: OverloadWatch;
   readonly #listeners: Listener[] = [];
   readonly #ownPorts = new Set<number>();
   #isAcceptingStopped = false;
@@ -73,7 +78,7 @@ export class Proxy {
     };
     const deadlines = new Deadlines(clock, onBug);
     this.#options = options;
-    const shared = options.shared ?? SharedState.alone();
+    const shared = options.shared ?? SharedState.alone(limits);
     this.health = new HealthRegistry(clock, shared.endpoints);
     const readBuffers = new ReadBuffers(limits.bodyBuffersTotalMaxBytes);
     this.readBuffers = readBuffers;
@@ -87,6 +92,8 @@ export class Proxy {
       options.random,
       () => this.#retireEndpoints(),
     );
+    this.#refusals = new Refusals(clock, deadlines, limits);
+    this.#overload = new OverloadWatch(shared.overload, limits, clock);
     this.#core = {
       clock,
       deadlines,
@@ -94,10 +101,13 @@ export class Proxy {
       metrics,
       pools: this.pools,
       retryBudget: this.retryBudget,
-      connections: shared.connections,
+      admission: new Admission(shared, {
+        ...limits,
+        connectionsMax: Math.min(limits.connectionsMax, connectionsForDescriptors(openFilesLimit())),
+      }),
+      refusals: this.#refusals,
       contentBuffers: this.contentBuffers,
       readBuffers,
-      connectionsMax: Math.min(limits.connectionsMax, connectionsForDescriptors(openFilesLimit())),
       isOwnListener: (address, port) => this.#ownPorts.has(port) && isOwnAddress(address),
       live: null,
       isDraining: false,
@@ -128,6 +138,7 @@ export class Proxy {
       return { httpPort: http, httpsPort: https };
     } catch (error) {
       for (const listener of this.#listeners) listener.stopAccepting();
+      this.#overload.close();
       this.#core.deadlines.close();
       throw error;
     }
@@ -205,6 +216,8 @@ export class Proxy {
       listener.stopAccepting();
       listener.destroy();
     }
+    this.#refusals.close();
+    this.#overload.close();
     this.upstreams.close();
     this.pools.close();
     this.#core.deadlines.close();

@@ -52,6 +52,10 @@ describe("flags", () => {
       allowLoopbackUpstreams: false,
       shutdownGracePeriod: 0,
       workerShutdownTimeout: 240,
+      connectionsMax: 16_384,
+      connectionsPerClientMax: 0,
+      overloadEventLoopDelay: 500,
+      overloadMemory: 90,
       logLevel: "info",
       logFormat: "text",
     });

@@ -175,6 +175,21 @@ describe("a directory of manifests", () => {
   });
 });
 
+describe("overload", () => {
+  test("refuses new connections, is told once, and leaves the admin port ready and alive", async () => {
+    const lines = new Lines();
+    // More than this share is always used.
+    const limits = { overloadMemoryShare: 0.000_001, overloadConnectionsMin: 0 };
+    const { ports } = await start(lines, { workers: 2, limits });
+    expect(await lines.next(/overload/)).toContain("memory is used; new connections are refused");
+    expect((await get(ports.http, "plain.localhost", "/")).status).toBe(503);
+    expect((await get(ports.admin, "127.0.0.1", "/readyz")).status).toBe(200);
+    const metrics = (await get(ports.admin, "127.0.0.1", "/metrics")).body;
+    expect(metrics).toMatch(/^fairway_overloaded\{reason="memory"\} 1$/m);
+    expect(metrics).toMatch(/^fairway_downstream_connections_refused_total\{reason="(memory|heap)"\} 1$/m);
+  });
+});
+
 describe("several workers", () => {
   test("serve one table, are counted as one, and are shown as one", async () => {
     const lines = new Lines();

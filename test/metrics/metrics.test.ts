@@ -26,6 +26,7 @@ describe("the counts of several workers", () => {
     for (const [index, key] of fields.entries()) worker[key as "ejections"] = index + 1;
     for (const listener of [worker.http, worker.https]) listener.opened();
     worker.refused.add("notFound");
+    worker.connectionsRefused.add("total");
     worker.retries.add("upstreamReset", 2);
     const sum = new ProxyMetrics();
     for (let i = 0; i < 2; i += 1) sum.add(structuredClone(worker.counts()));
@@ -36,7 +37,9 @@ describe("the counts of several workers", () => {
       [2, 2],
     ]);
     expect([sum.refused.get("notFound"), sum.retries.get("upstreamReset")]).toEqual([2, 4]);
+    expect(sum.connectionsRefused.get("total")).toBe(2);
     sum.clear();
+    expect(sum.connectionsRefused.get("total")).toBe(0);
     sum.add(closedCounts(worker.counts()));
     expect([sum.http.accepted, sum.http.active, sum.upstreamIdle]).toEqual([1, 0, 0]);
   });

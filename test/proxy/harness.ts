@@ -17,6 +17,7 @@ import {
   type RouteSettings,
 } from "../../src/proxy/filter.ts";
 import { defaultLimits, type ProxyLimits } from "../../src/proxy/limits.ts";
+import type { SharedState } from "../../src/proxy/across-workers/shared-state.ts";
 import { Proxy } from "../../src/proxy/proxy.ts";
 import { TlsContexts } from "../../src/proxy/tls-contexts.ts";
 import type { EndpointHealth } from "../../src/proxy/upstream/health.ts";
@@ -43,6 +44,8 @@ export interface HarnessOptions {
   readonly requestMetrics?: RequestMetrics;
   /** The test provokes failures inside the proxy. */
   readonly expectsBugs?: boolean;
+  /** Default: the proxy is alone. */
+  readonly shared?: SharedState;
 }
 
 let selfSigned: Promise<CertificatePair> | null = null;
@@ -119,6 +122,7 @@ export class Harness {
       ...(options.lookup === undefined ? {} : { lookup: options.lookup }),
       metrics: this.metrics,
       requestMetrics: this.requestMetrics,
+      ...(options.shared === undefined ? {} : { shared: options.shared }),
       onBug: (error) => this.bugs.push(error),
     });
     this.#watchEndpoints();
@@ -143,10 +147,11 @@ export class Harness {
     this.httpsPort = httpsPort;
   }
 
-  async client(host = "127.0.0.1"): Promise<Peer> {
+  async client(host = "127.0.0.1", localAddress?: string): Promise<Peer> {
     const socket = net.connect({
       port: this.httpPort,
       host,
+      ...(localAddress === undefined ? {} : { localAddress }),
       allowHalfOpen: true,
       noDelay: true,
     });
@@ -204,6 +209,20 @@ export class Harness {
       await new Promise<void>((resolve) => void socket.on("close", () => resolve()));
       for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
     }
+  }
+
+  /** Until so many connections of clients are open, without making one. */
+  async settleAccepted(count: number): Promise<void> {
+    await this.turnsUntil("they are accepted", () => this.metrics.downstreamActive === count);
+  }
+
+  /** As `until`, where a connection of our own would change what is tested. */
+  async turnsUntil(what: string, check: () => boolean): Promise<void> {
+    for (let turn = 0; turn < 100_000; turn += 1) {
+      if (check()) return;
+      await new Promise(setImmediate);
+    }
+    throw new Error(`waited too long until ${what}`);
   }
 
   /** Settles until `read` gives the same value many times in a row: nothing moves any more. */

@@ -7,15 +7,17 @@ import { irTo, ok, startBackend, startProxy } from "./harness.ts";
 const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 describe("connections of clients", () => {
-  test("beyond the limit are closed at once and counted; one that ends makes room", async () => {
+  test("beyond the limit are refused and counted; one that ends makes room", async () => {
     const backend = await startBackend();
     backend.answer(() => ok());
     const proxy = await startProxy({ backends: [backend], limits: { connectionsMax: 2 } });
     const first = await proxy.client();
     const second = await proxy.tlsClient();
     const third = await proxy.client();
+    third.write(get);
+    expect((await third.response()).status).toBe(503);
     expect(await third.toEnd()).toBe("");
-    expect(proxy.metrics.connectionsRefused).toBe(1);
+    expect(proxy.metrics.connectionsRefused.get("total")).toBe(1);
     second.destroy();
     await proxy.until("there is room", () => proxy.metrics.downstreamActive === 1);
     expect((await proxy.roundTrip(get)).status).toBe(200);

@@ -29,6 +29,11 @@ export class ConnectionTotal {
     return total;
   }
 
+  /** Of this worker. */
+  get own(): number {
+    return this.of(this.#worker);
+  }
+
   of(worker: number): number {
     return Atomics.load(this.#cells, worker);
   }

@@ -2,18 +2,18 @@
 // resolves names on its own. It is touched when tables change and never by a request, so one lock is enough.
 import { createHash } from "node:crypto";
 import { EndpointCells, sharedFields, timeFields } from "./endpoint-cells.ts";
+import { SharedLock } from "./shared-lock.ts";
 
 /** Endpoints that can be shared, as slots of the table; those beyond have cells for themselves. */
 export const endpointSlots = 32_768;
 /** Slots in which an endpoint may be. All are looked at each time, so that nothing is left behind by a removal. */
 const window = 64;
 
-/** Before the slots: who holds the lock, as 1 + worker; 0: nobody. */
+/** Before the slots: the lock. */
 const lockIndex = 0;
 const headerFields = 1;
 /** 64 bits of a digest stand for a key: two of 30 000 endpoints are equal once in 40 billion tables. */
 const Slot = { Hash: 0, Hash2: 1, Shared: 2 } as const;
-const lockWaitMs = 1;
 
 export interface DirectoryBuffers {
   readonly counts: SharedArrayBuffer;
@@ -45,12 +45,14 @@ export class EndpointDirectory {
   readonly #cells: Int32Array;
   readonly #workers: number;
   readonly #worker: number;
+  readonly #lock: SharedLock;
 
   constructor(buffers: DirectoryBuffers, workers: number, worker: number) {
     this.#buffers = buffers;
     this.#cells = new Int32Array(buffers.counts);
     this.#workers = workers;
     this.#worker = worker;
+    this.#lock = new SharedLock(this.#cells, lockIndex, worker);
   }
 
   /** The cells of an endpoint, with what other workers know of it already. */
@@ -59,19 +61,21 @@ export class EndpointDirectory {
     // The lowest bit says that the slot is in use.
     const hash = digest.readInt32LE(0) | 1;
     const hash2 = digest.readInt32LE(4);
-    const slot = this.#locked(() => this.#claim(digest.readUInt32LE(8) % endpointSlots, hash, hash2, nowMs));
+    const slot = this.#lock.run(() =>
+      this.#claim(digest.readUInt32LE(8) % endpointSlots, hash, hash2, nowMs),
+    );
     if (slot < 0) {
       const cells = EndpointCells.local();
       cells.sinceMs = nowMs;
       return { cells, release: () => undefined };
     }
-    return { cells: this.#cellsOf(slot), release: () => this.#locked(() => this.#release(slot, 1)) };
+    return { cells: this.#cellsOf(slot), release: () => this.#lock.run(() => this.#release(slot, 1)) };
   }
 
   /** After the death of a worker: what it held and the requests it had are gone, and so is its lock. */
   clear(worker: number): void {
-    Atomics.compareExchange(this.#cells, lockIndex, worker + 1, 0);
-    this.#locked(() => {
+    this.#lock.open(worker);
+    this.#lock.run(() => {
       for (let slot = 0; slot < endpointSlots; slot += 1) {
         const base = this.#base(slot);
         if (this.#cells[base] === 0) continue;
@@ -139,21 +143,5 @@ export class EndpointDirectory {
       new Float64Array(times, slot * timeFields * Float64Array.BYTES_PER_ELEMENT, timeFields),
       this.#worker,
     );
-  }
-
-  /** Held for microseconds. That of a worker that died inside is opened by `clear`. */
-  #locked<T>(work: () => T): T {
-    const mine = this.#worker + 1;
-    for (;;) {
-      const holder = Atomics.compareExchange(this.#cells, lockIndex, 0, mine);
-      if (holder === 0) break;
-      Atomics.wait(this.#cells, lockIndex, holder, lockWaitMs);
-    }
-    try {
-      return work();
-    } finally {
-      Atomics.store(this.#cells, lockIndex, 0);
-      Atomics.notify(this.#cells, lockIndex);
-    }
   }
 }

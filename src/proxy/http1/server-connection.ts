@@ -2,6 +2,7 @@
 // the exchange answers. Pipelined requests wait their turn as bytes (RFC 9112, 9.3.2); nothing reads further ahead.
 import type net from "node:net";
 import type { ListenerCounters } from "../../metrics/proxy-metrics.ts";
+import type { ConnectionLease } from "../admission/admission.ts";
 import type { ProxyCore } from "../core.ts";
 import type { Timed } from "../deadlines.ts";
 import { reasonPhrases, type ErrorCode } from "../errors.ts";
@@ -45,6 +46,7 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
   readonly clientAddress: string;
   readonly forwardedLines: string;
   readonly #core: ProxyCore;
+  readonly #lease: ConnectionLease;
   readonly #listener: ListenerInfo;
   readonly #socket: net.Socket;
   readonly #output: OutputBuffer;
@@ -69,8 +71,9 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
   #contentSince = 0;
   #lingerBytes = 0;
 
-  constructor(core: ProxyCore, listener: ListenerInfo, accepted: net.Socket) {
+  constructor(core: ProxyCore, listener: ListenerInfo, accepted: net.Socket, lease: ConnectionLease) {
     this.#core = core;
+    this.#lease = lease;
     this.#listener = listener;
     this.isTls = listener.isTls;
     this.clientAddress = plainAddress(accepted.remoteAddress ?? "");
@@ -535,7 +538,7 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     this.#core.deadlines.delete(this);
     this.#listener.connections.delete(this);
     this.#listener.counters.closed();
-    this.#core.connections.close();
+    this.#lease.release();
     if (this.#isUntilClose && !this.isTls) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
   }

@@ -8,6 +8,7 @@ import { makeSharedBuffers, SharedState, type SharedBuffers } from "../across-wo
 import { makeTicketKeys, ticketKeysMaxAgeMs, type KeyPair } from "../tls-contexts.ts";
 import type { HealthReport } from "../upstream/health.ts";
 import { mergeReports } from "./merge-reports.ts";
+import { PoolOverload } from "./pool-overload.ts";
 import { probePorts } from "./port-probe.ts";
 import type { ToWorker, WorkerCounts, WorkerPorts } from "./protocol.ts";
 import { TableParts, wholeTable, type TableDelta } from "../../ir/table-parts.ts";
@@ -29,6 +30,8 @@ export interface WorkerPoolOptions {
   readonly clock: Clock;
   readonly heartbeat: Heartbeat;
   readonly metrics: WorkerMetrics;
+  /** The share of its memory that the process uses. Default: as measured. */
+  readonly memoryShare?: () => number;
   readonly events: PoolEvents;
 }
 
@@ -42,6 +45,8 @@ export interface PoolEvents {
   /** A worker died or is stuck, is started again, or serves again: a sentence. */
   onWorkerLost(message: string): void;
   onWorkerBack(message: string): void;
+  /** A worker, or all of them, take no new connections, or take them again: a sentence. */
+  onOverload(message: string): void;
 }
 
 /** How long the answers of workers are waited for: a stuck one must not hold up a scrape, or a shutdown. */
@@ -57,6 +62,7 @@ export class WorkerPool {
   readonly #parts = new TableParts();
   #ticketKeys = makeTicketKeys();
   readonly #cancelRotation: Cancel;
+  readonly #overload: PoolOverload;
   #ports: WorkerPorts;
   #generation = 0;
   #appliedGeneration = 0;
@@ -69,9 +75,18 @@ export class WorkerPool {
     const { workers, clock } = options;
     this.#options = options;
     this.#ports = options.ports;
-    this.#buffers = makeSharedBuffers(workers);
+    this.#buffers = makeSharedBuffers(workers, options.limits);
     this.#shared = new SharedState(this.#buffers, workers);
     this.#slots = Array.from({ length: workers }, (_, worker) => this.#makeSlot(worker));
+    const { limits, metrics, events, memoryShare } = options;
+    this.#overload = new PoolOverload(this.#shared.overload, {
+      workers,
+      clock,
+      limits,
+      metrics,
+      memoryShare,
+      onChange: (message) => events.onOverload(message),
+    });
     this.#cancelRotation = clock.every(ticketKeysMaxAgeMs, () => this.#rotateTicketKeys());
   }
 
@@ -175,6 +190,7 @@ export class WorkerPool {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancelRotation();
+    this.#overload.close();
     await Promise.all(this.#slots.map((slot) => slot.close()));
     this.#settled.resolve();
   }

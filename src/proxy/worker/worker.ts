@@ -169,6 +169,8 @@ function limitsOfOne(limits: ProxyLimits, workers: number): ProxyLimits {
   return {
     ...limits,
     idleUpstreamMax: Math.ceil(limits.idleUpstreamMax / workers),
+    refusalsMax: Math.ceil(limits.refusalsMax / workers),
+    overloadConnectionsMin: Math.ceil(limits.overloadConnectionsMin / workers),
     retriesActiveMin: Math.ceil(limits.retriesActiveMin / workers),
     contentBuffersTotalMaxBytes: Math.ceil(limits.contentBuffersTotalMaxBytes / workers),
     bodyBuffersTotalMaxBytes: Math.ceil(limits.bodyBuffersTotalMaxBytes / workers),

@@ -22,6 +22,7 @@ export class PoolHarness {
   readonly applied: number[] = [];
   readonly lost: string[] = [];
   readonly bugs: string[] = [];
+  readonly overloads: string[] = [];
   readonly pool: WorkerPool;
   httpPort = 0;
   httpsPort = 0;
@@ -45,11 +46,15 @@ export class PoolHarness {
           this.#events.emit("lost", message);
         },
         onWorkerBack: () => this.#events.emit("back"),
+        onOverload: (message) => {
+          this.overloads.push(message);
+          this.#events.emit("overload");
+        },
       },
     });
   }
 
-  async event(name: "lost" | "back"): Promise<void> {
+  async event(name: "lost" | "back" | "overload"): Promise<void> {
     await once(this.#events, name);
   }
 
@@ -136,7 +141,7 @@ export async function poolOptions(
   };
 }
 
-/** `/` goes to the backends; `/spin` and `/crash` break the worker that gets them. */
+/** `/` goes to the backends; `/spin` and `/crash` break the worker that gets them, `/busy` keeps it busy for a while. */
 export function poolIr(endpoints: readonly (number | { readonly port: number })[]): RoutingIr {
   const ir = irTo(endpoints);
   const [host] = ir.virtualHosts;
@@ -146,7 +151,10 @@ export function poolIr(endpoints: readonly (number | { readonly port: number })[
     const features: FeatureIr[] = [{ feature, config: null }];
     return { ...root, path: `/${feature}`, features };
   };
-  return { ...ir, virtualHosts: [{ ...host!, routes: [breaking("crash"), breaking("spin"), root] }] };
+  return {
+    ...ir,
+    virtualHosts: [{ ...host!, routes: [breaking("busy"), breaking("crash"), breaking("spin"), root] }],
+  };
 }
 
 export function get(path = "/"): string {

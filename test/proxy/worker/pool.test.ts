@@ -71,8 +71,9 @@ describe("workers", () => {
     const clients = [...(await harness.clientOfEach(2)), await harness.client(), await harness.client()];
     for (const client of clients) expect((await ask(client)).status).toBe(200);
     const refused = await harness.client();
+    expect((await ask(refused)).status).toBe(503);
     await refused.closed();
-    expect((await harness.counted()).proxy.connectionsRefused).toBeGreaterThanOrEqual(1);
+    expect((await harness.counted()).proxy.connectionsRefused.get("total")).toBeGreaterThanOrEqual(1);
     expect(harness.pool.connections).toBe(4);
   });
 

@@ -27,6 +27,18 @@ runWorker(
       },
     ],
     [
+      "busy",
+      {
+        createFilter: () => ({
+          answer: () => {
+            const until = performance.now() + 150;
+            while (performance.now() < until);
+            return null;
+          },
+        }),
+      },
+    ],
+    [
       "crash",
       {
         createFilter: () => ({
