@@ -1,6 +1,9 @@
-// Writes docs/annotations.md, docs/metrics.md and docs/flags.md from the code that they describe.
+// Writes docs/annotations.md, docs/metrics.md and docs/flags.md from the code that they describe, and the saved results
+// of benchmarks into docs/performance.md.
 // `--check` writes nothing and fails when one of them is out of date: `npm run check` runs it.
 import { readFileSync, writeFileSync } from "node:fs";
+import { fillPage } from "../bench/lib/performance-page.ts";
+import { readResult } from "../bench/lib/result.ts";
 import { defaultText } from "../src/cli/arguments.ts";
 import { controllerFlags, demoFlags, type AnyFlags, type Flag } from "../src/cli/flags.ts";
 import { meaninglessFlags, unsupportedFlags } from "../src/cli/unsupported-flags.ts";
@@ -16,6 +19,7 @@ const pages: Readonly<Record<string, () => string>> = {
   "annotations.md": annotationsPage,
   "metrics.md": metricsPage,
   "flags.md": flagsPage,
+  "performance.md": () => fillPage(readOrEmpty(new URL("performance.md", directory)), readResult),
 };
 
 const faults: Readonly<Record<Origin, string>> = {

@@ -17,12 +17,15 @@ const SPECIAL = /^[^\r]* HTTP\/1\.0\r\n|\r\n(?:content-length:|transfer-encoding
 const CONTENT_LENGTH = /\r\ncontent-length:[ \t]*(\d+)/i;
 const CLOSE = /^[^\r]* HTTP\/1\.0\r\n|\r\nconnection:[ \t]*close/i;
 
-function response(content: string): string {
+function response(content: string, lines = ""): string {
   const date = new Date().toUTCString();
-  return `HTTP/1.1 200 OK\r\nDate: ${date}\r\nContent-Type: text/plain\r\nX-Backend: ${name}\r\nContent-Length: ${content.length}\r\n\r\n${content}`;
+  return `HTTP/1.1 200 OK\r\nDate: ${date}\r\nContent-Type: text/plain\r\nX-Backend: ${name}\r\nContent-Length: ${content.length}\r\n${lines}\r\n${content}`;
 }
 
-const fixed = Buffer.from(response("x".repeat(contentBytes)), "latin1");
+const content = "x".repeat(contentBytes);
+const fixed = Buffer.from(response(content), "latin1");
+/** Said to whoever asks for it, or the connection would be taken for one that stays. */
+const fixedClosing = Buffer.from(response(content, "Connection: close\r\n"), "latin1");
 
 interface Connection {
   readonly socket: net.Socket;
@@ -35,9 +38,10 @@ interface Connection {
 /** Answers one head; returns false when the connection is to be closed after the answer. */
 function answer(connection: Connection, head: string): boolean {
   const { socket } = connection;
+  const isSpecial = SPECIAL.test(head);
   if (head.startsWith("GET /echo")) socket.write(response(head), "latin1");
-  else socket.write(fixed);
-  if (!SPECIAL.test(head)) return true;
+  else socket.write(isSpecial && CLOSE.test(head) ? fixedClosing : fixed);
+  if (!isSpecial) return true;
   const length = CONTENT_LENGTH.exec(head)?.[1];
   connection.skipBytes = length === undefined ? 0 : Number(length);
   // Chunked content is nothing these benchmarks send; closing is the honest way not to understand it.

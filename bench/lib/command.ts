@@ -69,6 +69,8 @@ export async function runScenario<Name extends string>(scenario: Scenario<Name>)
     return;
   }
   const chosen = options;
+  // Whoever started us is gone: the clean-up of a signal is the right one.
+  process.once("disconnect", () => process.kill(process.pid, "SIGTERM"));
   await runAndCleanUp(() => main(scenario, chosen, args));
 }
 

@@ -50,11 +50,7 @@ export async function compare(context: Context<Numbers>, comparison: Comparison)
       show: ({ cpuUs }) => `${cpuUs.toFixed(1)} us`,
       progress,
     });
-  const { source, text } = await chooseLoad(context.load, async (trial) => {
-    progress(`trial of the load, with ${trial.name}`);
-    const measured = await measureAll(trial, 1, 0);
-    return new Map([...measured].flatMap(([name, [first]]) => (first === undefined ? [] : [[name, first]])));
-  });
+  const { source, text } = await chooseLoad(context.load, (trial) => measureAll(trial, 1, 0));
   progress(`load: ${text}`);
   const rounds = await measureAll(source, numbers.rounds, 1);
   const problems = failureProblems(rounds);

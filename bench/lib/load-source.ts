@@ -1,7 +1,7 @@
 // Which program makes the load. Autocannon does, unless it cannot make enough for the proxies to be the bottleneck.
 import { Autocannon } from "./autocannon.ts";
 import type { LoadSource } from "./load.ts";
-import type { Measurement } from "./measure.ts";
+import type { Measurement, Rounds } from "./measure.ts";
 import { Wrk } from "./wrk.ts";
 
 export const LOAD_CHOICES = ["auto", "autocannon", "wrk"] as const;
@@ -13,10 +13,10 @@ export interface ChosenLoad {
   readonly text: string;
 }
 
-/** `probe`: one measurement of each peer, as in a round. With "auto" it is made with autocannon first. */
+/** `probe`: a round of one measurement of each peer. With "auto" it is made with autocannon first. */
 export async function chooseLoad(
   choice: LoadChoice,
-  probe: (source: LoadSource) => Promise<ReadonlyMap<string, Measurement>>,
+  probe: (source: LoadSource) => Promise<Rounds<Measurement>>,
 ): Promise<ChosenLoad> {
   if (choice === "wrk") {
     const wrk = Wrk.find();
@@ -26,13 +26,13 @@ export async function chooseLoad(
   const autocannon = new Autocannon();
   const text = `autocannon ${autocannon.version}`;
   if (choice === "autocannon") return { source: autocannon, text: `${text}, as asked for` };
-  const limited = [...(await probe(autocannon))].filter(
-    // Both have one thread that works: the one that takes more CPU is the one that the other waits for.
-    ([, { loadShare, proxyShare }]) => loadShare > proxyShare,
+  // Both have one thread that works: the one that takes more CPU is the one that the other waits for.
+  const limited = [...(await probe(autocannon))].flatMap(([name, [first]]) =>
+    first !== undefined && first.loadShare > first.proxyShare ? [{ name, ...first }] : [],
   );
   if (limited.length === 0) return { source: autocannon, text };
   const figures = limited.map(
-    ([name, { loadShare, proxyShare }]) => `${name} ${percent(loadShare)} against ${percent(proxyShare)}`,
+    ({ name, loadShare, proxyShare }) => `${name} ${percent(loadShare)} against ${percent(proxyShare)}`,
   );
   const found = `autocannon was the bottleneck (its share of a CPU against the proxy's: ${figures.join(", ")})`;
   const wrk = Wrk.find();

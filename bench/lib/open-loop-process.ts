@@ -11,6 +11,8 @@ import { LatencyHistogram } from "./statistics.ts";
 const START_MS = 200;
 /** After the last request was due, for answers that are under way. */
 const GRACE_MS = 1_000;
+/** An answer that much after the end is no sign of requests that pile up. */
+const IN_TIME_MS = 50;
 /** All connections read into it; nothing keeps a view of it. */
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
@@ -53,6 +55,7 @@ class Run {
   #ticks = 0;
   #due = 0;
   #answered = 0;
+  #answeredInTime = 0;
   #answeredInAll = 0;
   #failed = 0;
   #maxMs = 0;
@@ -84,6 +87,7 @@ class Run {
     return {
       due: this.#due,
       answered: this.#answered,
+      answeredInTime: this.#answeredInTime,
       failed: this.#failed,
       p50Ms: this.#latencies.quantileMs(0.5),
       p99Ms: this.#latencies.quantileMs(0.99),
@@ -145,6 +149,7 @@ class Run {
     this.#answeredInAll += 1;
     if (dueAt >= this.#countsFrom) {
       this.#answered += 1;
+      if (now <= this.#endAt + IN_TIME_MS) this.#answeredInTime += 1;
       this.#latencies.recordMs(now - dueAt);
       this.#maxMs = Math.max(this.#maxMs, now - dueAt);
     }

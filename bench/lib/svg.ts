@@ -112,7 +112,7 @@ function drawLines(plot: LinePlot): Drawing {
   const [xMin, xMax] = [Math.log(xs[0] ?? 1), Math.log(xs.at(-1) ?? 10)];
   const x = (value: number): number =>
     round(left + ((Math.log(value) - xMin) / (xMax - xMin || 1)) * (right - left));
-  const highest = Math.max(...points.map(({ y }) => y.max), Number.MIN_VALUE);
+  const highest = Math.max(...points.map(({ y }) => y.max), 0);
   const ticks = yScale === "log" ? logTicks(points.map(({ y }) => y)) : linearTicks(highest);
   const [yMin, yMax] = [ticks[0] ?? 0, ticks.at(-1) ?? 1];
   const scale = (value: number): number => (yScale === "log" ? Math.log(Math.max(value, yMin)) : value);
@@ -162,7 +162,8 @@ function logTicks(values: readonly Spread[]): number[] {
   return Array.from({ length: to - from + 1 }, (_, index) => 10 ** (from + index));
 }
 
-function linearTicks(highest: number): number[] {
+function linearTicks(most: number): number[] {
+  const highest = most > 0 ? most : 1;
   const magnitude = 10 ** Math.floor(Math.log10(highest / 4));
   const step = magnitude * ([1, 2, 5, 10].find((factor) => highest / 4 / magnitude <= factor) ?? 10);
   return Array.from({ length: Math.ceil(highest / step) + 1 }, (_, index) => index * step);
