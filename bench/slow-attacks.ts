@@ -4,13 +4,15 @@
 import fs from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
-import { runAndCleanUp, startServer, temporaryDirectory } from "./lib/children.ts";
+import { startServer, temporaryDirectory } from "./lib/children.ts";
+import { runScenario, type Context } from "./lib/command.ts";
 import { cpuTimeUs, isCpuMeasurable, residentKib } from "./lib/process-tree.ts";
 import { startFairway, type Fairway } from "./lib/fairway.ts";
-import { machine, machineLine } from "./lib/machine.ts";
 import { endpointSlice, ingress, ingressClass, service, toYaml, type Manifest } from "./lib/manifests.ts";
 import { HOST } from "./lib/peers.ts";
+import type { Outcome } from "./lib/result.ts";
+import { spread } from "./lib/statistics.ts";
+import { packageVersion } from "./lib/versions.ts";
 import { Attackers, NormalClients, stalledClients } from "./slow-attacks/helpers.ts";
 import { ARRIVAL_SECONDS, ATTACKS, CONTENT_BYTES, LARGE_PATH, type Attack } from "./slow-attacks/messages.ts";
 import * as report from "./slow-attacks/report.ts";
@@ -30,51 +32,37 @@ const SAMPLE_MS = 250;
 const SETTLE_MS = 2_000;
 const WARM_UP_MS = 3_000;
 
-const USAGE = `Usage: npm run bench:slow-attacks -- [options]
-
-  --seconds S       length of each phase but the last (default 8)
-  --rate N          normal requests per second (default 500)
-  --connections N   keep-alive connections of the normal clients (default 128)
-  --json            the result as JSON on standard output, the progress on standard error
-  --help
-`;
-
-interface Options {
-  readonly seconds: number;
-  readonly rate: number;
-  readonly connections: number;
-  readonly isJson: boolean;
-}
+type Numbers = "seconds" | "rate" | "connections";
 
 class Run {
-  readonly #options: Options;
+  readonly #numbers: Readonly<Record<Numbers, number>>;
   readonly #fairway: Fairway;
   readonly #attackers = new Attackers();
   readonly #clients = new NormalClients();
   readonly #progress: (line: string) => void;
 
-  constructor(options: Options, fairway: Fairway, progress: (line: string) => void) {
-    this.#options = options;
+  constructor({ numbers, progress }: Context<Numbers>, fairway: Fairway) {
+    this.#numbers = numbers;
     this.#fairway = fairway;
     this.#progress = progress;
   }
 
   async warmUp(): Promise<void> {
-    const { rate, connections } = this.#options;
+    const { rate, connections } = this.#numbers;
     this.#clients.start(this.#fairway.httpPort, rate, connections);
     await sleep(WARM_UP_MS);
     await this.#clients.stop();
   }
 
   async undisturbed(): Promise<Phase> {
-    return this.#measure("undisturbed", () => sleep(this.#options.seconds * 1000));
+    return this.#measure("undisturbed", () => sleep(this.#numbers.seconds * 1000));
   }
 
   /** From before its first connection to after its last: the attack's beginning belongs to it. */
   async under(attack: Attack): Promise<Phase> {
     const phase = await this.#measure(`${COUNTS[attack]} ${attack}`, async () => {
       await this.#attackers.start(attack, COUNTS[attack], this.#fairway.httpPort);
-      await sleep(this.#options.seconds * 1000);
+      await sleep(this.#numbers.seconds * 1000);
     });
     const { failed, cutSeconds } = await this.#attackers.stop(attack);
     if (failed > 0) throw new Error(`${attack}: ${failed} connections could not be made`);
@@ -117,7 +105,7 @@ class Run {
   }
 
   async #measure(name: string, wait: () => Promise<void>): Promise<Phase> {
-    const { rate, connections } = this.#options;
+    const { rate, connections } = this.#numbers;
     const { pid, died } = this.#fairway.child;
     let peakMib = residentKib(pid) / 1024;
     const timer = setInterval(() => {
@@ -141,10 +129,7 @@ function manifestsOf(name: string, path: string, port: number): readonly Manifes
   return [service(name), endpointSlice(name, port), ingress({ name, host: HOST, path, service: name })];
 }
 
-async function main(options: Options): Promise<number> {
-  const progress = (line: string): void => (options.isJson ? console.error(line) : console.log(line));
-  const host = machine();
-  progress(machineLine(host));
+async function run(context: Context<Numbers>): Promise<Outcome> {
   const small = await startServer("./slow-attacks/backend.ts", [String(CONTENT_BYTES)]);
   const large = await startServer("./slow-attacks/backend.ts", [String(LARGE_BYTES)]);
   const directory = temporaryDirectory();
@@ -157,68 +142,53 @@ async function main(options: Options): Promise<number> {
     ),
   );
   const fairway = await startFairway(directory);
-  const run = new Run(options, fairway, progress);
-  await run.warmUp();
-  const phases: Phase[] = [await run.undisturbed()];
-  for (const attack of ATTACKS) phases.push(await run.under(attack));
-  const { phase, cuts } = await run.underAll();
+  const attacked = new Run(context, fairway);
+  await attacked.warmUp();
+  const phases: Phase[] = [await attacked.undisturbed()];
+  for (const attack of ATTACKS) phases.push(await attacked.under(attack));
+  const { phase, cuts } = await attacked.underAll();
   phases.push(phase);
   await sleep(SETTLE_MS);
   const afterMib = residentKib(fairway.child.pid) / 1024;
-  const problems = report.problems(phases, cuts);
-  if (options.isJson) {
-    console.log(JSON.stringify({ machine: host, options, phases, cuts, afterMib, problems }, undefined, 2));
-  } else {
-    const [undisturbed] = phases;
-    console.log(`\n${report.table(report.phaseRows(phases))}\n\n${report.table(report.cutRows(cuts))}\n`);
-    console.log(`Memory after all: ${afterMib.toFixed(0)} MiB.`);
-    for (const problem of problems) console.log(`FAILED: ${problem}`);
-    if (problems.length === 0 && undisturbed !== undefined) {
-      console.log(
-        `ok: no request failed, every p99 is within ${report.p99LimitMs(undisturbed.load).toFixed(2)} ms ` +
-          `(${report.P99_FACTOR_MAX} x undisturbed + ${report.P99_SLACK_MS} ms), all attackers were cut in time`,
-      );
-    }
-  }
-  return problems.length === 0 ? 0 : 1;
-}
-
-/** Undefined: help was asked for. Throws an Error that says what is wrong. */
-function parseOptions(args: readonly string[]): Options | undefined {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seconds: { type: "string", default: "8" },
-      rate: { type: "string", default: "500" },
-      connections: { type: "string", default: "128" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) return undefined;
+  const [columns = [], ...rows] = report.phaseRows(phases);
+  const [undisturbed] = phases;
+  const limitMs = undisturbed === undefined ? Number.NaN : report.p99LimitMs(undisturbed.load);
+  const { rate, connections } = context.numbers;
   return {
-    seconds: positive("seconds", values.seconds),
-    rate: positive("rate", values.rate),
-    connections: positive("connections", values.connections),
-    isJson: values.json,
+    versions: { fairway: packageVersion() },
+    missing: [],
+    load: `normal requests of our own, ${rate} a second on ${connections} connections, latency from when each was due`,
+    table: { columns, rows },
+    limits: [],
+    problems: report.problems(phases, cuts),
+    notes: [
+      ...report.cutLines(cuts),
+      `Memory after all: ${afterMib.toFixed(0)} MiB.`,
+      `Limit of every p99: ${limitMs.toFixed(2)} ms (${report.P99_FACTOR_MAX} x undisturbed + ${report.P99_SLACK_MS} ms).`,
+    ],
+    plots: [
+      {
+        kind: "bars",
+        title: "p99 of normal requests",
+        unit: `ms at ${rate} requests/s, less is better`,
+        bars: phases.map(({ name, load }) => ({ label: name, value: spread([load.p99Ms]) })),
+      },
+    ],
+    rounds: { phases, cuts, afterMib },
   };
 }
 
-function positive(name: string, text: string): number {
-  if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${name}: "${text}" is not an integer from 1`);
-  return Number(text);
-}
-
-let options: Options | undefined;
-try {
-  options = parseOptions(process.argv.slice(2));
-} catch (error) {
-  console.error(`bench: ${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
-  process.exit(2);
-}
-if (options === undefined) {
-  console.log(USAGE);
-} else {
-  const chosen = options;
-  await runAndCleanUp(() => main(chosen));
-}
+await runScenario({
+  name: "slow-attacks",
+  script: "bench:slow-attacks",
+  title: "Slow attacks",
+  question: "What do normal clients notice of slow ones, and when are those cut?",
+  numbers: {
+    seconds: { default: 8, min: 1, help: "length of each phase but the last" },
+    rate: { default: 500, min: 1, help: "normal requests per second" },
+    connections: { default: 128, min: 1, help: "keep-alive connections of the normal clients" },
+  },
+  peers: [],
+  hasLoadChoice: false,
+  run,
+});

@@ -89,13 +89,6 @@ function problemsOf({ attack, count, cut, firstSeconds, lastSeconds, statuses }:
   return found;
 }
 
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]): string =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join("  ");
-  return rows.map(line).join("\n");
-}
-
 export function phaseRows(phases: readonly Phase[]): string[][] {
   const baseMib = phases[0]?.peakMib ?? Number.NaN;
   return [
@@ -114,20 +107,13 @@ export function phaseRows(phases: readonly Phase[]): string[][] {
   ];
 }
 
-export function cutRows(cuts: readonly Cut[]): string[][] {
-  return [
-    ["attack", "connections", "cut", "first s", "median s", "last s", "limit s", "answers"],
-    ...cuts.map((cut) => [
-      cut.attack,
-      String(cut.count),
-      String(cut.cut),
-      cut.firstSeconds.toFixed(1),
-      cut.medianSeconds.toFixed(1),
-      cut.lastSeconds.toFixed(1),
-      String(limits[cut.attack].seconds),
-      Object.entries(cut.statuses)
-        .map(([status, count]) => `${count} x ${status}`)
-        .join(", "),
-    ]),
-  ];
+export function cutLines(cuts: readonly Cut[]): string[] {
+  return cuts.map(({ attack, count, cut, firstSeconds, medianSeconds, lastSeconds, statuses }) => {
+    const times = [firstSeconds, medianSeconds, lastSeconds].map((seconds) => seconds.toFixed(1));
+    const answers = Object.entries(statuses).map(([status, each]) => `${each} x ${status}`);
+    return (
+      `${attack}: ${cut} of ${count} connections cut after ${times.join(" / ")} s (first / median / last; ` +
+      `limit ${limits[attack].seconds} s)${answers.length === 0 ? "" : `, answers ${answers.join(", ")}`}.`
+    );
+  });
 }
