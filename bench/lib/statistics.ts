@@ -19,24 +19,28 @@ export function quantile(sorted: readonly number[], q: number): number {
   return low + (high - low) * (position - Math.floor(position));
 }
 
-/** Counts of latencies in steps of 10 us up to 1 s: exact enough, and nothing is allocated while load runs. Longer ones count as the longest. */
+/** Up to here in steps of 10 us, above in steps of 1 ms. */
+const FINE_MS = 1_000;
+const FINE_CELLS = FINE_MS * 100;
+const COARSE_CELLS = 60_000;
+
+/** Counts of latencies: exact enough, and nothing is allocated while load runs. Those above 61 s count as that. */
 export class LatencyHistogram {
-  readonly #counts = new Uint32Array(100_000);
+  readonly #counts = new Uint32Array(FINE_CELLS + COARSE_CELLS);
   #total = 0;
-  #maxMs = 0;
 
   recordMs(ms: number): void {
-    const cell = Math.min(this.#counts.length - 1, Math.max(0, Math.floor(ms * 100)));
-    this.#counts[cell] = (this.#counts[cell] ?? 0) + 1;
+    const cell = ms < FINE_MS ? Math.floor(ms * 100) : FINE_CELLS + Math.floor(ms - FINE_MS);
+    const kept = Math.min(this.#counts.length - 1, Math.max(0, cell));
+    this.#counts[kept] = (this.#counts[kept] ?? 0) + 1;
     this.#total += 1;
-    if (ms > this.#maxMs) this.#maxMs = ms;
   }
 
   quantileMs(q: number): number {
     let left = Math.max(1, Math.ceil(this.#total * q));
     for (let cell = 0; cell < this.#counts.length; cell += 1) {
       left -= this.#counts[cell] ?? 0;
-      if (left <= 0) return cell === this.#counts.length - 1 ? this.#maxMs : (cell + 0.5) / 100;
+      if (left <= 0) return cell < FINE_CELLS ? (cell + 0.5) / 100 : FINE_MS + cell - FINE_CELLS + 0.5;
     }
     return Number.NaN;
   }
