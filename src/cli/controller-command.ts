@@ -1,5 +1,6 @@
 // `fairway controller`: serves until it is told to end.
 import type { controllerFlags, FlagValues, translateFlags } from "./flags.ts";
+import { connect, fromCluster } from "./from-cluster.ts";
 import { fromFiles } from "./from-files.ts";
 import { standardErrorLog } from "./log.ts";
 import { serve } from "./serve.ts";
@@ -10,9 +11,11 @@ export async function runController(
   translate: FlagValues<typeof translateFlags>,
 ): Promise<void> {
   const log = standardErrorLog({ level: values.logLevel, format: values.logFormat });
-  // Listened to from now on: a signal during the start ends the program as soon as it has started.
+  // Listened to from now on: a signal may come during the start.
   const signal = terminationSignal();
-  const controller = await serve({
+  const { healthCheckPath, manifests } = values;
+  const isCluster = manifests.length === 0;
+  const starting = serve({
     ...values,
     limits: {
       connectionsMax: values.connectionsMax,
@@ -20,9 +23,17 @@ export async function runController(
       overloadEventLoopDelayMs: values.overloadEventLoopDelay,
       overloadMemoryShare: values.overloadMemory / 100,
     },
-    translate: { ...fromFiles(translate), healthCheckPath: values.healthCheckPath },
+    translate: { ...(isCluster ? fromCluster(translate) : fromFiles(translate)), healthCheckPath },
+    ...(isCluster ? { cluster: connect(values) } : {}),
     log,
   });
+  // An API server that is away may keep the start waiting for hours.
+  const controller = await Promise.race([starting, signal.then(() => null)]);
+  if (controller === null) {
+    log.info(`${await signal}: ending before anything was served`);
+    leaveSoon();
+    return;
+  }
   const { http, https, admin } = controller.ports;
   log.info(`serving HTTP on port ${http} and HTTPS on port ${https}; status on port ${admin}`);
   const name = await signal;

@@ -90,6 +90,19 @@ const qualifiedName = matching(
   /^[A-Za-z0-9./_-]{1,253}$/,
   "letters, digits, dots, slashes and dashes",
 );
+/** Requirements as kubectl takes them: `a=b,c in (d,e),!f`. */
+const labelKey = "([a-z0-9.-]+/)?[A-Za-z0-9][A-Za-z0-9._-]*";
+const labelValue = "[A-Za-z0-9._-]*";
+const requirement = `\\s*(!\\s*${labelKey}|${labelKey}(\\s*(=|==|!=)\\s*${labelValue}|\\s+(in|notin)\\s+\\(\\s*${labelValue}(\\s*,\\s*${labelValue})*\\s*\\))?)\\s*`;
+const labelSelector = matching(
+  "<selector>",
+  new RegExp(`^${requirement}(,${requirement})*$`),
+  "a label selector such as team=web,stage in (test,live)",
+);
+const file = matching("<file>", /./, "a file");
+const url = matching("<address>", /./, "an address such as https://10.0.0.1:6443");
+const perSecond = integer("<number>", "a number", 1_000_000, 1);
+
 const path = matching("<path>", /^\/[\w/.~-]*$/, "a path that begins with /");
 
 const directories: FlagType<readonly string[]> = {
@@ -353,12 +366,64 @@ export const manifestsFlag = flag<readonly string[]>({
   type: directories,
   default: [],
   defaultText: "none",
-  description: "Directory of manifests to serve and watch. May be given several times. (Fairway only)",
+  description:
+    "Directory of manifests to serve and watch, instead of the Kubernetes API. May be given several times. (Fairway only)",
   group: "Source",
 });
 
+/** How the Kubernetes API is reached and what is asked of it. */
+export const clusterFlags = {
+  kubeconfig: flag({
+    name: "kubeconfig",
+    type: file,
+    default: "",
+    defaultText: "the service account of the pod",
+    description: "A kubeconfig file; its current context is used.",
+    group: "Source",
+  }),
+  apiserverHost: flag({
+    name: "apiserver-host",
+    type: url,
+    default: "",
+    defaultText: "that of the pod's cluster",
+    description: "Address of the Kubernetes API server; wins over the one in --kubeconfig.",
+    group: "Source",
+  }),
+  certificateAuthority: flag({
+    name: "certificate-authority",
+    type: file,
+    default: "",
+    defaultText: "none",
+    description: "Certificate authority of --apiserver-host.",
+    group: "Source",
+  }),
+  kubeApiQps: flag({
+    name: "kube-api-qps",
+    type: perSecond,
+    default: 100,
+    description: "Requests to the Kubernetes API a second, after a burst. (Fairway only)",
+    group: "Source",
+  }),
+  kubeApiBurst: flag({
+    name: "kube-api-burst",
+    type: perSecond,
+    default: 200,
+    description: "Requests to the Kubernetes API at once. (Fairway only)",
+    group: "Source",
+  }),
+  watchNamespaceSelector: flag({
+    name: "watch-namespace-selector",
+    type: labelSelector,
+    default: "",
+    defaultText: "all",
+    description: "Only objects of namespaces with these labels count. Not together with --watch-namespace.",
+    group: "Which Ingresses",
+  }),
+};
+
 export const controllerFlags = {
   manifests: manifestsFlag,
+  ...clusterFlags,
   ...listenerFlags({ http: 80, https: 443, isLoopback: false }),
   ...translateFlags,
   ...operationFlags,

@@ -1,7 +1,14 @@
 // The commands of `fairway` and what they take. What they do is loaded when they are called.
 import { Command, Option } from "commander";
 import { addFlags, flagValues, normalizeWords } from "./arguments.ts";
-import { controllerFlags, demoFlags, operationFlags, translateFlags } from "./flags.ts";
+import {
+  clusterFlags,
+  controllerFlags,
+  demoFlags,
+  operationFlags,
+  translateFlags,
+  type FlagValues,
+} from "./flags.ts";
 import { packageVersion } from "./version.ts";
 
 export type TranslateOutput = "text" | "json";
@@ -38,23 +45,39 @@ function controllerCommand(program: Command): Command {
   const command = subcommand(
     program,
     "controller",
-    "Serve a directory of manifests and watch it for changes.",
+    "Serve the Ingresses of a Kubernetes cluster, or a directory of manifests, and watch for changes.",
   );
   addFlags(command, controllerFlags);
   command.addHelpText(
     "after",
-    "\nExample: fairway controller --manifests ./manifests --http-port 8080 --https-port 8443",
+    "\nExample: fairway controller --kubeconfig ~/.kube/config --http-port 8080 --https-port 8443\n         fairway controller --manifests ./manifests --http-port 8080 --https-port 8443",
   );
   return command.action(async () => {
     const values = flagValues(command, controllerFlags);
-    if (values.manifests.length === 0) {
-      command.error(
-        "error: --manifests is missing: name the directory to serve; reading from the Kubernetes API is not there yet",
-      );
-    }
+    const translate = flagValues(command, translateFlags);
+    const conflict = conflictOf(values, translate);
+    if (conflict !== null) command.error(`error: ${conflict}`);
     const { runController } = await import("./controller-command.ts");
-    await runController(values, flagValues(command, translateFlags));
+    await runController(values, translate);
   });
+}
+
+/** Two flags of which one would do nothing; null: there are none. */
+function conflictOf(
+  values: FlagValues<typeof controllerFlags>,
+  { watchNamespace }: FlagValues<typeof translateFlags>,
+): string | null {
+  if (watchNamespace !== "" && values.watchNamespaceSelector !== "") {
+    return "--watch-namespace and --watch-namespace-selector exclude each other";
+  }
+  if (values.apiserverHost === "" && values.certificateAuthority !== "") {
+    return "--certificate-authority is that of --apiserver-host, which is missing";
+  }
+  if (values.manifests.length === 0) return null;
+  const unused = Object.entries(clusterFlags).find(
+    ([key, { default: value }]) => values[key as keyof typeof clusterFlags] !== value,
+  );
+  return unused === undefined ? null : `--manifests and --${unused[1].name} exclude each other`;
 }
 
 function translateCommand(program: Command): Command {

@@ -15,6 +15,7 @@ import { defaultHeartbeat } from "../proxy/worker/worker-thread.ts";
 import { systemClock, type Cancel } from "../util/clock.ts";
 import { makeDefaultCertificate, type KeyPair } from "./default-certificate.ts";
 import { DiagnosticLog } from "./diagnostic-log.ts";
+import { clusterSource, type Cluster } from "./from-cluster.ts";
 import { featureRuntimes } from "./feature-runtimes.ts";
 import type { Log } from "./log.ts";
 import { viewSnapshot } from "./snapshot-view.ts";
@@ -28,6 +29,8 @@ const tellingGapMs = 200;
 export interface ServeOptions {
   /** Directories of manifests. */
   readonly manifests: readonly string[];
+  /** Read instead of manifests, when there is one. */
+  readonly cluster?: Cluster;
   readonly httpPort: number;
   readonly httpsPort: number;
   /** Empty: all addresses. */
@@ -89,15 +92,21 @@ export class Controller {
     this.#diagnosticLog = new DiagnosticLog(log);
     this.#pool = this.#makePool();
     this.#loop = new RebuildLoop({
-      sources: options.manifests.map((directory) => new DirectorySource({ directory, clock: systemClock })),
+      sources:
+        options.cluster === undefined
+          ? options.manifests.map((directory) => new DirectorySource({ directory, clock: systemClock }))
+          : [clusterSource(options.cluster, options.translate, metrics.source)],
       translate: options.translate,
       publisher: {
         publishTable: (delta) => this.#pool.publishTable(delta),
         publishEndpoints: (changed) => this.#pool.publishEndpoints(changed),
       },
       clock: systemClock,
+      // In a cluster that is everyday business; in files it may be a mistake.
       onRemoved: (ref, origin) =>
-        log.info(`${formatRef(ref)} was removed${origin === "" ? "" : ` (${origin})`}`),
+        log[options.cluster === undefined ? "info" : "debug"](
+          `${formatRef(ref)} was removed${origin === "" ? "" : ` (${origin})`}`,
+        ),
       onUpdate: (state) => this.#onUpdate(state),
       onFailure: (cause) => {
         metrics.reloads.failed();
@@ -125,7 +134,10 @@ export class Controller {
   /** Null: it serves. */
   get notReadyReason(): string | null {
     if (this.#isShuttingDown) return "shutting down";
-    if (this.#pool.appliedGeneration === 0) return "the manifests have not been read yet";
+    if (this.#pool.appliedGeneration === 0) {
+      const source = this.#options.cluster === undefined ? "the manifests have" : "the Kubernetes API has";
+      return `${source} not been read yet`;
+    }
     return this.#pool.serving === 0 ? "no worker serves" : null;
   }
 
@@ -167,6 +179,7 @@ export class Controller {
   async close(): Promise<void> {
     this.#cancelTelling?.();
     await this.#loop.close();
+    this.#options.cluster?.client.close();
     await this.#pool.close();
     await this.#admin.close();
   }

@@ -3,8 +3,6 @@
 
 /** What they do is not there yet: dropping one silently would change what users get. */
 export const unsupportedFlags: readonly string[] = [
-  "apiserver-host",
-  "certificate-authority",
   "disable-leader-election",
   "disable-sync-events",
   "election-id",
@@ -12,7 +10,6 @@ export const unsupportedFlags: readonly string[] = [
   "enable-ssl-chain-completion",
   "enable-ssl-passthrough",
   "enable-topology-aware-routing",
-  "kubeconfig",
   "publish-service",
   "publish-status-address",
   "report-node-internal-ip-address",
@@ -25,7 +22,6 @@ export const unsupportedFlags: readonly string[] = [
   "validating-webhook",
   "validating-webhook-certificate",
   "validating-webhook-key",
-  "watch-namespace-selector",
   "bucket-factor",
   "deep-inspect",
   "disable-full-test",

@@ -20,6 +20,9 @@ export const buildGapMinMs = 10;
 export const buildGapMaxMs = 100;
 const buildShare = 0.1;
 
+/** What is wrong while sources are still being read is told after this long. */
+const tellDelayMs = 100;
+
 /** Takes what was built. The proxy implements it; a throw means a bug, and the last good table stays. */
 export interface Publisher {
   /** What differs from the table published before; at first that is everything. */
@@ -77,6 +80,7 @@ export class RebuildLoop {
   #isClosed = false;
   #isSynced = false;
   #cancelBuild: Cancel | null = null;
+  #cancelTelling: Cancel | null = null;
   #nextBuildAtMs = 0;
 
   #tables = 0;
@@ -88,8 +92,10 @@ export class RebuildLoop {
   constructor(options: RebuildOptions) {
     this.#options = options;
     this.#store = new ObjectStore(options.translate);
-    this.#source = new MergedSource(options.sources);
     this.#translator = this.#newTranslator();
+    const [only] = options.sources;
+    this.#source =
+      only !== undefined && options.sources.length === 1 ? only : new MergedSource(options.sources);
   }
 
   /**
@@ -110,6 +116,7 @@ export class RebuildLoop {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancelBuild?.();
+    this.#cancelTelling?.();
     this.#firstBuild.resolve();
     await this.#source.close();
   }
@@ -128,11 +135,20 @@ export class RebuildLoop {
         if (event.diagnostics.length === 0) this.#reports.delete(event.origin);
         else this.#reports.set(event.origin, event.diagnostics);
         if (this.#isSynced) this.#changed();
+        else this.#tellSoon();
         return;
       case "synced":
         this.#isSynced = true;
         this.#build();
     }
+  }
+
+  /** What keeps a source from being read is told before it has been read, once for many reports. */
+  #tellSoon(): void {
+    this.#cancelTelling ??= this.#options.clock.after(tellDelayMs, () => {
+      if (!this.#isSynced && !this.#isClosed) this.#changed();
+      this.#cancelTelling = null;
+    });
   }
 
   #note(change: Change): void {

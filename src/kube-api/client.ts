@@ -66,11 +66,15 @@ export class ApiClient {
     }
   }
 
-  /** The lines of the answer as they come; ends when the server ends it. A line cut short at the end is dropped. */
+  /**
+   * The lines of the answer as they come, first none when it has begun; ends when the server ends it. A line cut short
+   * at the end is dropped.
+   */
   async *lines(request: ApiRequest): AsyncGenerator<readonly string[], void> {
     const response = await this.#send(request);
     const splitter = new LineSplitter(lineMaxBytes);
     try {
+      yield [];
       for await (const chunk of response) {
         // The type is that of any stream; without an encoding the chunks of this one are buffers.
         const lines = splitter.push(chunk as Buffer);

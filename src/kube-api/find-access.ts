@@ -47,7 +47,7 @@ function inCluster({ env, serviceAccount = defaultServiceAccount }: AccessOption
   const port = env["KUBERNETES_SERVICE_PORT"] ?? "";
   if (host === "" || port === "") {
     throw new AccessError(
-      "there is no API server to read from: this is no pod (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set), and neither --kubeconfig nor --apiserver-host is given",
+      "there is no API server to read from: this is no pod (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set), and neither --kubeconfig, --apiserver-host nor --manifests is given",
     );
   }
   return {

@@ -184,6 +184,24 @@ export const metricDefinitions = {
     help: "Unix time after which the certificate of a TLS Secret is no longer valid.",
     labels: ["namespace", "secret"],
   },
+  apiContactAge: {
+    name: "fairway_kubernetes_last_contact_age_seconds",
+    type: "gauge",
+    help: "Time since the Kubernetes API last said anything about a kind. A quiet watch still says something about once a minute; what keeps growing is out of touch, and what was read last keeps serving.",
+    labels: ["kind"],
+  },
+  apiWatchRestarts: {
+    name: "fairway_kubernetes_watch_restarts_total",
+    type: "counter",
+    help: "Watches of the Kubernetes API begun again, by kind. One every 5 to 10 minutes is normal.",
+    labels: ["kind"],
+  },
+  apiErrors: {
+    name: "fairway_kubernetes_errors_total",
+    type: "counter",
+    help: "Requests to the Kubernetes API that failed or broke off, by kind and reason.",
+    labels: ["kind", "reason"],
+  },
   buildInfo: {
     name: "fairway_build_info",
     type: "gauge",

@@ -6,6 +6,7 @@ import { ProxyMetrics } from "./proxy-metrics.ts";
 import { ReloadMetrics } from "./reload-metrics.ts";
 import { RequestMetrics } from "./request-metrics.ts";
 import type { MetricSource, Sample } from "./samples.ts";
+import { SourceMetrics } from "./source-metrics.ts";
 import { WorkerMetrics } from "./worker-metrics.ts";
 
 /** All of Fairway's metrics, and the text that Prometheus scrapes. */
@@ -14,6 +15,7 @@ export class Metrics {
   readonly proxy = new ProxyMetrics();
   readonly reloads = new ReloadMetrics();
   readonly workers = new WorkerMetrics();
+  readonly source = new SourceMetrics(() => performance.now());
   readonly #registry = new Registry();
 
   /** `isProcessIncluded`: CPU, memory, event loop and garbage collection of this process too. */
@@ -21,7 +23,7 @@ export class Metrics {
     const labels = { version: options.version, node_version: process.version };
     const build: MetricSource = { samplers: { buildInfo: () => [{ labels, value: 1 }] } };
     if (options.isProcessIncluded) collectDefaultMetrics({ register: this.#registry });
-    for (const { samplers } of [this.requests, this.proxy, this.reloads, this.workers, build]) {
+    for (const { samplers } of [this.requests, this.proxy, this.reloads, this.workers, this.source, build]) {
       for (const [key, read] of Object.entries(samplers)) this.#register(key as MetricKey, read);
     }
   }

@@ -31,6 +31,12 @@ describe("flags", () => {
   test("have the defaults of ingress-nginx", () => {
     expect(parse()).toEqual({
       manifests: [],
+      kubeconfig: "",
+      apiserverHost: "",
+      certificateAuthority: "",
+      kubeApiQps: 100,
+      kubeApiBurst: 200,
+      watchNamespaceSelector: "",
       workers: availableParallelism(),
       httpPort: 80,
       httpsPort: 443,
@@ -126,7 +132,7 @@ describe("a flag that is not taken", () => {
 
   test.each([
     "--publish-service=a/b",
-    "--kubeconfig",
+    "--update-status",
     "--enable-ssl-passthrough",
     "--udp-services-configmap",
   ])("fails saying that Fairway does not support it yet: %s", (word) => {

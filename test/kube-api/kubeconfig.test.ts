@@ -84,7 +84,9 @@ describe("which API server", () => {
   });
 
   test("none when this is no pod", () => {
-    expect(() => findAccess(none)).toThrow(/this is no pod .* neither --kubeconfig nor --apiserver-host/);
+    expect(() => findAccess(none)).toThrow(
+      /this is no pod .* neither --kubeconfig, --apiserver-host nor --manifests/,
+    );
   });
 
   test("of --apiserver-host, also before the one of a kubeconfig", () => {

@@ -1,6 +1,6 @@
 // Pods without a kubelet: the object in the API server, and a real HTTP server on the address of the pod.
-import http from "node:http";
 import { once } from "node:events";
+import http from "node:http";
 import type { Objects } from "./objects.ts";
 
 /** Every address of it is local in the namespace that run.ts makes. */
@@ -55,6 +55,16 @@ export class Pods {
   async service(namespace: string, name: string): Promise<Pod> {
     await this.#objects.create("Service", namespace, name, serviceBody(name));
     return await this.create(namespace, `${name}-1`, { app: name });
+  }
+
+  /** Pods are the first to go, and stay until their kubelet, here we, says that they have ended. */
+  async deleteNamespace(name: string): Promise<void> {
+    await this.#objects.delete("Namespace", "", name);
+    await Promise.all(
+      (await this.#objects.list("Pod", name)).map(({ metadata }) =>
+        this.#objects.delete("Pod", name, metadata.name),
+      ),
+    );
   }
 
   async stop(): Promise<void> {

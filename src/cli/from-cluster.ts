@@ -1,0 +1,58 @@
+// What is made of flags when objects come from a Kubernetes API server.
+import { KubernetesSource } from "../controller/sources/kubernetes.ts";
+import type { TranslateOptions } from "../controller/translate/options.ts";
+import { features } from "../features/registry.ts";
+import { AccessError } from "../kube-api/access.ts";
+import { ApiClient } from "../kube-api/client.ts";
+import { findAccess } from "../kube-api/find-access.ts";
+import { RequestLimit } from "../kube-api/request-limit.ts";
+import type { SourceMetrics } from "../metrics/source-metrics.ts";
+import { systemClock } from "../util/clock.ts";
+import type { clusterFlags, FlagValues, translateFlags } from "./flags.ts";
+import { StartError } from "./start-error.ts";
+import { packageVersion } from "./version.ts";
+
+export type ClusterValues = FlagValues<typeof clusterFlags>;
+
+export interface Cluster {
+  readonly client: ApiClient;
+  readonly values: ClusterValues;
+}
+
+/** What translate is told. */
+export function fromCluster(values: FlagValues<typeof translateFlags>) {
+  return { ...values, parsers: features, offline: false, healthCheckPath: "/healthz" } as const;
+}
+
+/** Throws a `StartError` when the flags lead to no API server; whether it answers is seen later. */
+export function connect(values: ClusterValues): Cluster {
+  try {
+    return {
+      client: new ApiClient({
+        access: findAccess({ ...values, env: process.env }),
+        clock: systemClock,
+        limit: new RequestLimit(values.kubeApiQps, values.kubeApiBurst, systemClock),
+        userAgent: `fairway/${packageVersion()}`,
+      }),
+      values,
+    };
+  } catch (cause) {
+    if (cause instanceof AccessError) throw new StartError(cause.message, { cause });
+    throw cause;
+  }
+}
+
+export function clusterSource(
+  { client, values }: Cluster,
+  translate: Omit<TranslateOptions, "lastGoodCertificates">,
+  counters: SourceMetrics,
+): KubernetesSource {
+  return new KubernetesSource({
+    ...translate,
+    client,
+    clock: systemClock,
+    random: Math.random,
+    watchNamespaceSelector: values.watchNamespaceSelector,
+    counters,
+  });
+}
