@@ -1,9 +1,10 @@
 // What most test files want: one control plane for the file, and everything that a test starts ended after it.
 import { afterAll, afterEach, beforeAll } from "vitest";
 import { ControlPlane, type UserName } from "./control-plane.ts";
-import { Fairway } from "./fairway.ts";
+import { DelayingProxy } from "./delaying-proxy.ts";
+import { Fairway, Traffic } from "./fairway.ts";
 import { Objects, type Rule } from "./objects.ts";
-import { Pods } from "./pods.ts";
+import { ingressBody, Pods } from "./pods.ts";
 
 export class Cluster {
   #started: { readonly plane: ControlPlane; readonly objects: Objects; readonly pods: Pods } | null = null;
@@ -54,6 +55,29 @@ export class Cluster {
     this.onCleanUp(() => fairway.stop());
     if (isAwaited) await fairway.ready();
     return fairway;
+  }
+
+  /** A namespace with one Service, `web`, of one pod, and an Ingress of its own for each host. */
+  async serve(namespace: string, ...hosts: readonly string[]): Promise<void> {
+    await this.objects.namespace(namespace);
+    await this.pods.service(namespace, "web");
+    for (const host of hosts) {
+      await this.objects.create("Ingress", namespace, host, ingressBody(host, "web"));
+    }
+  }
+
+  /** Requests that go on until the test ends or stops them. */
+  traffic(fairway: Fairway, ...hosts: readonly string[]): Traffic {
+    const traffic = new Traffic(fairway, hosts);
+    this.onCleanUp(() => traffic.stop());
+    return traffic;
+  }
+
+  /** A proxy in front of the API server. */
+  async proxy(): Promise<DelayingProxy> {
+    const proxy = await DelayingProxy.start(this.plane.apiPort);
+    this.onCleanUp(() => proxy.stop());
+    return proxy;
   }
 
   get #parts() {

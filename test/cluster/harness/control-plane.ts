@@ -57,7 +57,6 @@ export class ControlPlane {
     try {
       plane.#startEtcd();
       await plane.startApiServer();
-      plane.#startControllers();
     } catch (cause) {
       await plane.stop();
       throw cause;
@@ -146,6 +145,9 @@ export class ControlPlane {
       "--max-mutating-requests-inflight=0",
     ]);
     await this.#ready();
+    // Controllers that have waited for an API server wait half a minute longer; new ones do not.
+    await this.#controllers?.end("SIGKILL");
+    this.#startControllers();
   }
 
   /** As if the machine had lost power, unless `signal` is kinder. */
@@ -242,18 +244,24 @@ function token(): string {
   return randomBytes(16).toString("hex");
 }
 
-/** Free at this moment; in a network namespace of our own they stay so. */
+/** Below the ports that the kernel gives to connections; each worker of the suite has its own hundred. */
+let nextPort = 20_000 + 100 * Number(process.env["VITEST_POOL_ID"] ?? 0);
+
 async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = net.createServer();
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as net.AddressInfo).port);
-  await Promise.all(
-    servers.map((server) => new Promise<void>((resolve) => void server.close(() => resolve()))),
-  );
+  const ports: number[] = [];
+  while (ports.length < count) {
+    nextPort += 1;
+    if (await isFree(nextPort)) ports.push(nextPort);
+  }
   return ports;
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = net.createServer();
+  const isListening = await new Promise<boolean>((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => resolve(true));
+  });
+  if (isListening) await new Promise<void>((resolve) => void server.close(() => resolve()));
+  return isListening;
 }

@@ -89,6 +89,11 @@ export class Fairway {
     );
   }
 
+  /** As the admin page shows them. */
+  async diagnostics(): Promise<string> {
+    return (await this.admin("/debug/diagnostics")).body;
+  }
+
   /** The value of one sample in the metrics: its name with labels as it is written. Null when there is none. */
   async metric(sample: string): Promise<number | null> {
     const { body } = await this.admin("/metrics");

@@ -8,7 +8,8 @@ export const podNetwork = "10.244.0.0/16";
 export const nodeName = "node-1";
 export const podPort = 8080;
 
-let lastAddress = 0;
+/** Each worker of the suite has 16 times 256. */
+let lastAddress = (16 * 256 * Number(process.env["VITEST_POOL_ID"] ?? 0)) % 65_536;
 
 function nextAddress(): string {
   lastAddress += 1;
