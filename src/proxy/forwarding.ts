@@ -100,6 +100,15 @@ export function requestLines(
   return lines + added;
 }
 
+/** What the endpoint is told of the client's connection; the same for each of its requests. */
+export function forwardedLines(address: string, isTls: boolean, port: number): string {
+  const scheme = isTls ? "https" : "http";
+  return (
+    `X-Real-IP: ${address}\r\nX-Forwarded-For: ${address}\r\nX-Forwarded-Port: ${port}\r\n` +
+    `X-Forwarded-Proto: ${scheme}\r\nX-Forwarded-Scheme: ${scheme}\r\nX-Scheme: ${scheme}\r\n`
+  );
+}
+
 /** The endpoint's field lines that go to the client. `Date` is added where it lacks (RFC 9110, 6.6.1). */
 export function responseLines(
   fields: FieldSection,

@@ -107,3 +107,8 @@ export function adoptAccepted(accepted: net.Socket, buffers: ReadBuffers, reader
 export function readByEvents(socket: net.Socket, reader: ByteReader): void {
   socket.on("data", (chunk: Buffer) => reader.onBytes(chunk, 0, chunk.length));
 }
+
+/** Of the peer; an IPv4 peer of a dual-stack socket has an IPv4 address. */
+export function addressOf({ remoteAddress: address = "" }: net.Socket): string {
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
+}

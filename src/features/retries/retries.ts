@@ -1,4 +1,4 @@
-// When a request goes to another endpoint: nginx's proxy_next_upstream. The rules themselves are the core's (exchange.ts);
+// When a request goes to another endpoint: nginx's proxy_next_upstream. The rules themselves are the core's (attempts.ts);
 // docs/limits.md says where they differ from nginx's.
 import type { AnnotationReader } from "../../controller/annotations.ts";
 import type { RetryCause, RetrySettings } from "../../proxy/filter.ts";

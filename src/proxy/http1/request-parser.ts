@@ -2,27 +2,24 @@
 import type { ErrorCode } from "../errors.ts";
 import { equalsLower, FieldId, tokenLower } from "../field-section.ts";
 import type { ProxyLimits } from "../limits.ts";
-import { ContentReader, Framing } from "./content-reader.ts";
+import { Framing } from "./content-reader.ts";
 import {
   connectionOptionsMax,
   readConnectionOptions,
   readContentLength,
   readTransferEncoding,
 } from "./framing-fields.ts";
-import { HeadReader, Step } from "./head-reader.ts";
+import { MessageParser } from "./message-parser.ts";
 
 const SP = 32;
 const DOT = 46;
 
-export class RequestParser extends HeadReader {
+export class RequestParser extends MessageParser {
   method = "";
   /** As sent: origin form, absolute form, or `*`. */
   target = "";
   /** The minor version: 0 or 1; the major one is always 1. */
   minorVersion = 1;
-  framing: Framing = Framing.None;
-  /** The value of Content-Length, zero included; -1: none. */
-  contentLength = -1;
   /** The value of Host; empty when an HTTP/1.0 request has none. */
   hostField = "";
   /** `Connection: close`, or HTTP/1.0 without `keep-alive`. */
@@ -31,11 +28,9 @@ export class RequestParser extends HeadReader {
   expectsContinue = false;
   /** Lower-case field names that Connection lists beside the options we know; null: none. */
   connectionNames: string[] | null = null;
-  readonly content: ContentReader;
   protected override readonly skipsEmptyLine = true;
   protected override readonly startLineMaxBytes: number;
   protected override readonly startLineTooLong = "requestLineTooLong";
-  #isInHead = true;
   #hasHost = false;
   #hasLength = false;
   #hasTransferEncoding = false;
@@ -46,41 +41,11 @@ export class RequestParser extends HeadReader {
   constructor(limits: ProxyLimits) {
     super(limits);
     this.startLineMaxBytes = limits.requestLineMaxBytes;
-    this.content = new ContentReader(limits);
   }
 
   /** Makes ready for the next request of the connection. */
   reset(): void {
-    this.resetHead();
-    this.#isInHead = true;
-  }
-
-  get hasContent(): boolean {
-    return this.framing !== Framing.None;
-  }
-
-  get isInHead(): boolean {
-    return this.#isInHead;
-  }
-
-  /** After `Head`, `Content` and `End` follow from further calls, `End` even without further bytes. */
-  read(buffer: Buffer, start: number, end: number): Step {
-    if (!this.#isInHead) {
-      const step = this.content.read(buffer, start, end);
-      this.position = this.content.position;
-      if (step === Step.Error) this.error = "chunkInvalid";
-      return step;
-    }
-    const step = this.readHead(buffer, start, end);
-    if (step !== Step.Head) return step;
-    const error = this.#finishHead();
-    if (error !== null) {
-      this.error = error;
-      return Step.Error;
-    }
-    this.#isInHead = false;
-    this.content.begin(this.framing, this.contentLength);
-    return Step.Head;
+    this.beginMessage();
   }
 
   protected override isStartByte(code: number): boolean {
@@ -175,8 +140,7 @@ export class RequestParser extends HeadReader {
     return (this.connectionNames?.length ?? 0) > connectionOptionsMax ? "fieldInvalid" : null;
   }
 
-  /** Checks that need all fields. */
-  #finishHead(): ErrorCode | null {
+  protected override finishHead(): ErrorCode | null {
     if (this.#hasTransferEncoding) {
       if (this.#hasLength || this.minorVersion === 0) return "framingInvalid";
       this.framing = Framing.Chunked;
@@ -189,6 +153,10 @@ export class RequestParser extends HeadReader {
     // RFC 9110, 10.1.1: an HTTP/1.0 client cannot mean it.
     this.expectsContinue = this.expectsContinue && this.minorVersion === 1 && this.framing !== Framing.None;
     return null;
+  }
+
+  protected override nameError(error: ErrorCode): ErrorCode {
+    return error;
   }
 
   #resetRequest(): void {

@@ -3,33 +3,28 @@
 import type { ErrorCode } from "../errors.ts";
 import { equalsLower, FieldId } from "../field-section.ts";
 import type { ProxyLimits } from "../limits.ts";
-import { ContentReader, Framing } from "./content-reader.ts";
+import { Framing } from "./content-reader.ts";
 import {
   connectionOptionsMax,
   readConnectionOptions,
   readContentLength,
   readTransferEncoding,
 } from "./framing-fields.ts";
-import { HeadReader, Step } from "./head-reader.ts";
+import { MessageParser } from "./message-parser.ts";
 
-export class ResponseParser extends HeadReader {
+export class ResponseParser extends MessageParser {
   status = 0;
   /** As sent; may be empty. */
   reason = "";
-  framing: Framing = Framing.None;
-  /** The value of Content-Length even where the response has no content, as for HEAD; -1: none. */
-  contentLength = -1;
   /** The endpoint will close the connection after this response. */
   isLast = false;
   hasUpgrade = false;
   /** Seconds of `Keep-Alive: timeout=`; -1: none. */
   keepAliveSeconds = -1;
   connectionNames: string[] | null = null;
-  readonly content: ContentReader;
   protected override readonly skipsEmptyLine = false;
   protected override readonly startLineMaxBytes: number;
   protected override readonly startLineTooLong = "upstreamHeadTooLarge";
-  #isInHead = true;
   #isHeadRequest = false;
   #minorVersion = 1;
   #hasLength = false;
@@ -40,53 +35,17 @@ export class ResponseParser extends HeadReader {
   constructor(limits: ProxyLimits) {
     super(limits);
     this.startLineMaxBytes = limits.fieldLineMaxBytes;
-    this.content = new ContentReader(limits);
   }
 
   /** Makes ready for the response to a request; one to HEAD has no content (RFC 9112, 6.3). */
   begin(isHeadRequest: boolean): void {
     this.#isHeadRequest = isHeadRequest;
-    this.#isInHead = true;
-    this.resetHead();
+    this.beginMessage();
   }
 
   /** Makes ready for the response that follows an interim one. */
   continueAfterInterim(): void {
-    this.#isInHead = true;
-    this.resetHead();
-  }
-
-  get hasContent(): boolean {
-    return this.framing !== Framing.None;
-  }
-
-  get isInHead(): boolean {
-    return this.#isInHead;
-  }
-
-  /** After `Head`, `Content` and `End` follow from further calls, `End` even without further bytes. */
-  read(buffer: Buffer, start: number, end: number): Step {
-    if (!this.#isInHead) {
-      const step = this.content.read(buffer, start, end);
-      this.position = this.content.position;
-      if (step === Step.Error) this.error = "upstreamInvalid";
-      return step;
-    }
-    const step = this.readHead(buffer, start, end);
-    if (step === Step.Error) {
-      const isTooLarge = this.error === "headTooLarge" || this.error === "tooManyFields";
-      this.error =
-        isTooLarge || this.error === "upstreamHeadTooLarge" ? "upstreamHeadTooLarge" : "upstreamInvalid";
-    }
-    if (step !== Step.Head) return step;
-    const error = this.#finishHead();
-    if (error !== null) {
-      this.error = error;
-      return Step.Error;
-    }
-    this.#isInHead = false;
-    this.content.begin(this.framing, this.contentLength);
-    return Step.Head;
+    this.beginMessage();
   }
 
   protected override isStartByte(code: number): boolean {
@@ -159,7 +118,7 @@ export class ResponseParser extends HeadReader {
   }
 
   /** RFC 9112, 6.3, in its order. */
-  #finishHead(): ErrorCode | null {
+  protected override finishHead(): ErrorCode | null {
     const { status } = this;
     if (this.#hasTransferEncoding && (this.#hasLength || this.#minorVersion === 0)) return "upstreamInvalid";
     if (this.#isHeadRequest || status < 200 || status === 204 || status === 304) this.framing = Framing.None;
@@ -174,6 +133,13 @@ export class ResponseParser extends HeadReader {
       this.framing === Framing.UntilClose ||
       (this.#minorVersion === 0 && !this.#hasKeepAlive);
     return null;
+  }
+
+  /** What is wrong with a response concerns its client only by its size. */
+  protected override nameError(error: ErrorCode): ErrorCode {
+    const isTooLarge =
+      error === "headTooLarge" || error === "tooManyFields" || error === "upstreamHeadTooLarge";
+    return isTooLarge ? "upstreamHeadTooLarge" : "upstreamInvalid";
   }
 
   #resetResponse(): void {

@@ -1,17 +1,19 @@
-// One HTTP/1.1 connection of a client: reads requests one after the other, hands them to its exchange and writes what
-// the exchange answers. Pipelined requests wait their turn as bytes (RFC 9112, 9.3.2); nothing reads further ahead.
+// One HTTP/1.1 connection of a client: what its reader finds goes to the exchange, what the exchange answers to its
+// writer. It knows whose turn it is, how long that may last, and how the connection ends.
 import type net from "node:net";
 import type { ListenerCounters } from "../../metrics/proxy-metrics.ts";
 import type { ConnectionLease } from "../admission/admission.ts";
 import type { ProxyCore } from "../core.ts";
 import type { Timed } from "../deadlines.ts";
-import { reasonPhrases, type ErrorCode } from "../errors.ts";
+import type { ErrorCode } from "../errors.ts";
 import { Exchange } from "../exchange.ts";
+import { forwardedLines } from "../forwarding.ts";
 import type { Downstream } from "../ports.ts";
-import { adoptAccepted, readByEvents, type ByteReader } from "../socket-reader.ts";
-import { Step } from "./head-reader.ts";
-import { OutputBuffer } from "./output-buffer.ts";
-import { RequestParser } from "./request-parser.ts";
+import { addressOf, adoptAccepted, readByEvents, type ByteReader } from "../socket-reader.ts";
+import { ContentRate } from "./content-rate.ts";
+import { Lingering } from "./lingering.ts";
+import { RequestReader, type RequestSink } from "./request-reader.ts";
+import { ResponseWriter } from "./response-writer.ts";
 
 /** What a connection knows of the listener it came through. */
 export interface ListenerInfo {
@@ -27,20 +29,17 @@ const Phase = {
   Open: 0,
   /** Bytes go both ways untouched. */
   Tunnel: 1,
-  /** The last response is written; what still comes is thrown away, so that a reset does not eat it (RFC 9112, 9.6). */
+  /** The last response is written: see lingering.ts. */
   Lingering: 2,
   Closed: 3,
 } as const;
 type Phase = (typeof Phase)[keyof typeof Phase];
 
 /** What the current deadline is about. */
-const Waiting = { Nothing: 0, Head: 1, NextRequest: 2, Content: 3, Drain: 4, Linger: 5 } as const;
+const Waiting = { Nothing: 0, Head: 1, NextRequest: 2, Content: 3, Drain: 4 } as const;
 type Waiting = (typeof Waiting)[keyof typeof Waiting];
 
-/** Bytes that wait for their turn before the socket is paused. */
-const stashPauseBytes = 4096;
-
-export class ServerConnection implements Downstream, ByteReader, Timed {
+export class ServerConnection implements Downstream, ByteReader, RequestSink, Timed {
   deadlineAt = Infinity;
   readonly isTls: boolean;
   readonly clientAddress: string;
@@ -49,36 +48,28 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
   readonly #lease: ConnectionLease;
   readonly #listener: ListenerInfo;
   readonly #socket: net.Socket;
-  readonly #output: OutputBuffer;
-  readonly #parser: RequestParser;
+  readonly #writer: ResponseWriter;
+  readonly #reader: RequestReader;
   readonly #exchange: Exchange;
   #phase: Phase = Phase.Open;
   #waiting: Waiting = Waiting.Head;
-  /** Bytes that came while nobody could take them; never empty. */
-  #stash: Buffer | null = null;
-  #isProcessing = false;
   #isReadEnded = false;
   #requests = 0;
   /** Of the current request. */
-  #isRequestRead = true;
   #isResponseWritten = true;
-  #isHeadWritten = false;
   #isLast = false;
-  #isChunked = false;
-  #isUntilClose = false;
   #discardMaxBytes = 0;
-  #contentBytes = 0;
-  #contentSince = 0;
-  #lingerBytes = 0;
+  readonly #rate: ContentRate;
+  #lingering: Lingering | null = null;
 
   constructor(core: ProxyCore, listener: ListenerInfo, accepted: net.Socket, lease: ConnectionLease) {
     this.#core = core;
     this.#lease = lease;
     this.#listener = listener;
     this.isTls = listener.isTls;
-    this.clientAddress = plainAddress(accepted.remoteAddress ?? "");
-    this.forwardedLines = forwardedLines(this.clientAddress, listener);
-    this.#parser = new RequestParser(core.limits);
+    this.clientAddress = addressOf(accepted);
+    this.forwardedLines = forwardedLines(this.clientAddress, listener.isTls, listener.forwardedPort);
+    this.#rate = new ContentRate(core.limits);
     this.#exchange = new Exchange(core, this);
     const { headTimeoutMs, lingerTimeoutMs } = core.limits;
     this.#waitFor(Waiting.Head, core.isDraining ? Math.min(headTimeoutMs, lingerTimeoutMs) : headTimeoutMs);
@@ -88,9 +79,10 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     } else {
       this.#socket = adoptAccepted(accepted, core.readBuffers, this);
     }
-    this.#output = new OutputBuffer(this.#socket, core.readBuffers);
+    this.#reader = new RequestReader(core.limits, this.#socket, this);
+    this.#writer = new ResponseWriter(this.#socket, core.readBuffers);
     this.#socket.on("drain", () => this.#guard(() => this.#onDrain()));
-    this.#socket.on("finish", () => this.#guard(() => this.#onFinish()));
+    this.#socket.on("finish", () => this.#guard(() => this.#lingering?.onFinish()));
     this.#socket.on("end", () => this.#guard(() => this.#onEnd()));
     this.#socket.on("error", () => this.#guard(() => this.#onClosed()));
     this.#socket.on("close", () => this.#guard(() => this.#onClosed()));
@@ -104,8 +96,8 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
    */
   drain(): void {
     this.#isLast = true;
-    if (this.#phase !== Phase.Open || !this.#isRequestRead || !this.#isResponseWritten) return;
-    if (this.#requests > 0 && this.#parser.isHeadEmpty) this.#endGracefully();
+    if (this.#phase !== Phase.Open || !this.#reader.isRequestRead || !this.#isResponseWritten) return;
+    if (this.#requests > 0 && this.#reader.parser.isHeadEmpty) this.#endGracefully();
     else this.#waitFor(Waiting.Head, this.#core.limits.lingerTimeoutMs);
   }
 
@@ -117,7 +109,7 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
   // From the socket.
 
   get isInContent(): boolean {
-    return (this.#phase === Phase.Open && !this.#isRequestRead) || this.#phase === Phase.Tunnel;
+    return (this.#phase === Phase.Open && !this.#reader.isRequestRead) || this.#phase === Phase.Tunnel;
   }
 
   onBytes(buffer: Buffer, start: number, end: number): void {
@@ -132,116 +124,78 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     if (this.#phase === Phase.Tunnel) {
       if (!this.#exchange.onTunnelBytes(buffer, start, end)) this.#socket.pause();
     } else if (this.#phase === Phase.Lingering) {
-      this.#lingerBytes += end - start;
-      if (this.#lingerBytes <= this.#core.limits.lingerMaxBytes) return;
-      // What is still to be written goes out first.
-      if (this.#socket.writableFinished) this.#close();
-      else this.#socket.pause();
-    } else if (this.#stash === null) {
-      const pos = this.#process(buffer, start, end);
-      if (pos < end) this.#keep(Buffer.from(buffer.subarray(pos, end)));
+      this.#lingering?.onBytes(end - start);
     } else {
-      this.#keep(Buffer.concat([this.#stash, buffer.subarray(start, end)]));
+      this.#reader.receive(buffer, start, end);
     }
   }
 
-  /** Takes what it can from `buffer[start, end)` and returns the position of the rest. */
-  #process(buffer: Buffer, start: number, end: number): number {
-    let pos = start;
-    this.#isProcessing = true;
-    while (pos < end && this.#phase === Phase.Open) {
-      const next = this.#isRequestRead
-        ? this.#readHead(buffer, pos, end)
-        : this.#readContent(buffer, pos, end);
-      if (next < 0) break;
-      pos = next;
-    }
-    this.#isProcessing = false;
-    // Content that came with this read leaves now; the next piece may be long in coming.
-    if (!this.#isRequestRead) this.#exchange.onDownstreamReadDone();
-    return this.#phase === Phase.Lingering || this.#phase === Phase.Closed ? end : pos;
-  }
+  // From the reader.
 
-  /** Returns the new position; -1: not now. */
-  #readHead(buffer: Buffer, pos: number, end: number): number {
-    if (!this.#isResponseWritten) return -1;
+  mayReadHead(): boolean {
+    if (!this.#isResponseWritten) return false;
     if (this.#socket.writableNeedDrain) {
       // Responses that the client does not take must not pile up by the number of requests that it pipelines.
       this.#waitFor(Waiting.Drain, this.#core.limits.downstreamStallTimeoutMs);
-      return -1;
+      return false;
     }
     if (this.#waiting === Waiting.NextRequest) this.#waitFor(Waiting.Head, this.#core.limits.headTimeoutMs);
-    const step = this.#parser.read(buffer, pos, end);
-    if (step === Step.More) return end;
-    if (step === Step.Error) {
-      this.#isResponseWritten = false;
-      this.#isLast = true;
-      this.#exchange.reject(this.#parser.error);
-      return end;
-    }
-    const next = this.#parser.position;
-    this.#begin();
-    return next;
+    return true;
   }
 
-  #begin(): void {
-    const parser = this.#parser;
+  onHead(): void {
+    const parser = this.#reader.parser;
     this.#requests += 1;
-    this.#isRequestRead = !parser.hasContent;
     this.#isResponseWritten = false;
-    this.#isHeadWritten = false;
+    this.#writer.begin(parser.minorVersion);
     this.#isLast ||=
       parser.isLast || this.#core.isDraining || this.#requests >= this.#core.limits.requestsPerConnectionMax;
     this.#discardMaxBytes = 0;
-    this.#waiting = Waiting.Nothing;
-    this.deadlineAt = Infinity;
+    this.#waitUntil(Waiting.Nothing, Infinity);
     this.#exchange.begin(parser);
   }
 
-  #readContent(buffer: Buffer, pos: number, end: number): number {
-    const isDiscarding = this.#isResponseWritten;
-    if (!isDiscarding && !this.#exchange.wantsContent) return -1;
-    const step = this.#parser.read(buffer, pos, end);
-    const next = this.#parser.position;
-    if (step === Step.Error) {
-      if (isDiscarding) this.#close();
-      else this.#exchange.onRequestFailed(this.#parser.error);
-      return end;
-    }
-    if (step === Step.Content) this.#onContent(buffer, isDiscarding);
-    // The last byte of content and the end of the message are found by one read.
-    if (step === Step.End || (step === Step.Content && this.#isAtEnd(buffer, next))) this.#onContentEnd();
-    return step === Step.More ? end : next;
+  onHeadInvalid(code: ErrorCode): void {
+    this.#isResponseWritten = false;
+    this.#isLast = true;
+    this.#exchange.reject(code);
   }
 
-  #isAtEnd(buffer: Buffer, pos: number): boolean {
-    return (
-      this.#phase === Phase.Open && !this.#isRequestRead && this.#parser.read(buffer, pos, pos) === Step.End
-    );
+  /** With the response written, nobody wants the content, and it is dropped. */
+  mayReadContent(): boolean {
+    return this.#isResponseWritten || this.#exchange.wantsContent;
   }
 
-  #onContent(buffer: Buffer, isDiscarding: boolean): void {
-    const { contentStart, contentEnd } = this.#parser.content;
-    if (isDiscarding) {
-      this.#discardMaxBytes -= contentEnd - contentStart;
+  onContent(buffer: Buffer, start: number, end: number): void {
+    if (this.#isResponseWritten) {
+      this.#discardMaxBytes -= end - start;
       if (this.#discardMaxBytes < 0) this.#close();
       return;
     }
-    this.#contentBytes += contentEnd - contentStart;
-    if (this.#isTooSlow()) {
+    const nowMs = this.#core.clock.nowMs();
+    this.#waitUntil(Waiting.Content, nowMs + this.#core.limits.contentTimeoutMs);
+    if (this.#rate.isTooSlow(end - start, nowMs)) {
       this.#exchange.onRequestFailed("contentTimeout");
       return;
     }
-    if (this.#exchange.onContent(buffer, contentStart, contentEnd)) return;
+    if (this.#exchange.onContent(buffer, start, end)) return;
     // Nobody takes it now: that is not the client's fault. `resumeContent` starts its clock again.
-    if (this.#waiting === Waiting.Content) this.#waitForNothing();
+    if (this.#waiting === Waiting.Content) this.#waitUntil(Waiting.Nothing, Infinity);
   }
 
-  #onContentEnd(): void {
-    this.#isRequestRead = true;
-    if (this.#waiting === Waiting.Content) this.#waitForNothing();
+  onContentInvalid(code: ErrorCode): void {
+    if (this.#isResponseWritten) this.#close();
+    else this.#exchange.onRequestFailed(code);
+  }
+
+  onContentEnd(): void {
+    if (this.#waiting === Waiting.Content) this.#waitUntil(Waiting.Nothing, Infinity);
     if (!this.#isResponseWritten) this.#exchange.onContentEnd();
     else this.#nextRequest();
+  }
+
+  onReadPaused(): void {
+    this.#exchange.onDownstreamReadDone();
   }
 
   /** Both halves of an exchange are over. */
@@ -251,93 +205,61 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
       this.#endGracefully();
       return;
     }
-    this.#parser.reset();
+    this.#reader.next();
     this.#waitFor(Waiting.NextRequest, this.#core.limits.keepAliveTimeoutMs);
-    if (!this.#isProcessing) this.#processStash();
+    this.#resumeReading();
   }
 
-  #processStash(): void {
-    const stash = this.#stash;
-    if (stash !== null) {
-      this.#stash = null;
-      if (this.#phase === Phase.Tunnel) {
-        if (!this.#exchange.onTunnelBytes(stash, 0, stash.length)) return;
-      } else {
-        const pos = this.#process(stash, 0, stash.length);
-        if (pos < stash.length) this.#stash = stash.subarray(pos);
-      }
-    }
-    if (this.#stash !== null) return;
+  #resumeReading(): void {
+    if (!this.#reader.resume()) return;
     if (this.#isReadEnded) this.#onAllRead();
     else this.#socket.resume();
   }
 
-  /** A little is kept without pausing: only a socket that is read tells that its client has gone. */
-  #keep(bytes: Buffer): void {
-    this.#stash = bytes;
-    if (bytes.length > stashPauseBytes) this.#socket.pause();
+  #resumeTunnel(): void {
+    const rest = this.#reader.takeRest();
+    if (rest !== null && !this.#exchange.onTunnelBytes(rest, 0, rest.length)) return;
+    if (!this.#isReadEnded) this.#socket.resume();
   }
 
   // From the exchange.
 
   get takesInterim(): boolean {
-    return this.#parser.minorVersion === 1;
+    return this.#reader.parser.minorVersion === 1;
   }
 
   sendInterim(status: number, lines: string): void {
-    if (!this.takesInterim || this.#isHeadWritten) return;
-    this.#output.appendText(`HTTP/1.1 ${status} ${reasonPhrases[status] ?? ""}\r\n${lines}\r\n`);
-    this.#output.flush();
+    if (this.takesInterim && !this.#writer.isHeadWritten) this.#writer.interim(status, lines);
   }
 
   sendHead(status: number, reason: string, lines: string, contentLength: number, hasContent: boolean): void {
-    this.#isHeadWritten = true;
-    this.#isChunked = false;
-    this.#isUntilClose = false;
-    if (!this.#isRequestRead && !this.#mayDiscard()) this.#isLast = true;
+    if (!this.#reader.isRequestRead && !this.#mayDiscard()) this.#isLast = true;
     // A shutdown may have begun since the request came.
-    if (this.#core.isDraining) this.#isLast = true;
-    let head = `HTTP/1.1 ${status} ${reason}\r\n${lines}`;
-    if (contentLength >= 0) {
-      if (status !== 204) head += `Content-Length: ${contentLength}\r\n`;
-    } else if (hasContent && this.takesInterim) {
-      this.#isChunked = true;
-      head += "Transfer-Encoding: chunked\r\n";
-    } else if (hasContent) {
-      // An HTTP/1.0 client knows no chunks: the end of the connection is the end of the content.
-      this.#isUntilClose = true;
-      this.#isLast = true;
-    }
-    if (this.#isLast) head += "Connection: close\r\n";
-    else if (this.#parser.minorVersion === 0) head += "Connection: keep-alive\r\n";
-    this.#output.appendText(`${head}\r\n`);
+    const isLast = this.#isLast || this.#core.isDraining;
+    this.#isLast = this.#writer.head(status, reason, lines, contentLength, hasContent, isLast);
   }
 
   sendContent(buffer: Buffer, start: number, end: number): boolean {
-    const isOpen = this.#isChunked
-      ? this.#output.appendChunk(buffer, start, end)
-      : this.#output.appendBytes(buffer, start, end);
+    const isOpen = this.#writer.content(buffer, start, end);
     if (!isOpen) this.#waitFor(Waiting.Drain, this.#core.limits.downstreamStallTimeoutMs);
     return isOpen;
   }
 
   sendEnd(trailers: string): void {
-    if (this.#isChunked) this.#output.appendText(`0\r\n${trailers}\r\n`);
-    this.#output.flush();
+    this.#writer.end(trailers);
     this.#isResponseWritten = true;
-    this.#isUntilClose = false;
-    if (this.#isRequestRead) {
+    if (this.#reader.isRequestRead) {
       this.#nextRequest();
     } else if (this.#isLast) {
       this.#endGracefully();
     } else {
       this.#waitFor(Waiting.Content, this.#core.limits.contentTimeoutMs);
-      if (!this.#isProcessing) this.#processStash();
+      this.#resumeReading();
     }
   }
 
   flush(): void {
-    this.#output.flush();
+    this.#writer.flush();
   }
 
   closeAfterResponse(): void {
@@ -351,30 +273,36 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
   abort(code: ErrorCode): void {
     if (this.#phase === Phase.Closed) return;
     this.#isResponseWritten = true;
-    this.#isRequestRead = true;
+    this.#reader.isRequestRead = true;
     const isClientLost = code === "downstreamClosed" || code === "downstreamStalled";
-    if (this.#isUntilClose || isClientLost) this.#close();
+    if (this.#writer.isUntilClose || isClientLost) this.#close();
     else this.#endGracefully();
   }
 
   resumeContent(): void {
-    if (this.#phase !== Phase.Open && this.#phase !== Phase.Tunnel) return;
-    if (this.#phase === Phase.Open && !this.#isRequestRead) this.#startContentClock();
-    if (!this.#isProcessing) this.#processStash();
+    if (this.#phase === Phase.Tunnel) {
+      this.#resumeTunnel();
+      return;
+    }
+    if (this.#phase !== Phase.Open) return;
+    if (!this.#reader.isRequestRead) {
+      const nowMs = this.#core.clock.nowMs();
+      this.#rate.begin(nowMs);
+      this.#waitUntil(Waiting.Content, nowMs + this.#core.limits.contentTimeoutMs);
+    }
+    this.#resumeReading();
   }
 
   startTunnel(lines: string): void {
-    this.#isHeadWritten = true;
-    this.#output.appendText(`HTTP/1.1 101 Switching Protocols\r\n${lines}Connection: upgrade\r\n\r\n`);
-    this.#output.flush();
+    this.#writer.switching(lines);
     this.#phase = Phase.Tunnel;
-    if (!this.#isProcessing) this.#processStash();
+    this.#resumeTunnel();
     if (this.#isReadEnded) this.#exchange.onTunnelEnd();
   }
 
   sendTunnelBytes(buffer: Buffer, start: number, end: number): boolean {
-    const isOpen = this.#output.appendBytes(buffer, start, end);
-    this.#output.flush();
+    const isOpen = this.#writer.appendBytes(buffer, start, end);
+    this.#writer.flush();
     if (!isOpen) this.#waitFor(Waiting.Drain, this.#core.limits.downstreamStallTimeoutMs);
     return isOpen;
   }
@@ -387,7 +315,6 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
   /** A bug of ours costs this connection, not the proxy. */
   onBug(error: unknown): void {
     this.#core.onBug(error);
-    this.#isProcessing = false;
     try {
       this.#exchange.onRequestFailed("internalError");
     } finally {
@@ -401,7 +328,6 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
     this.#guard(() => {
       switch (this.#waiting) {
         case Waiting.Nothing:
-          this.#waitForNothing();
           return;
         case Waiting.Head:
           this.#onHeadTimeout();
@@ -416,16 +342,13 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
         case Waiting.Drain:
           this.#exchange.onRequestFailed("downstreamStalled");
           this.#close();
-          return;
-        case Waiting.Linger:
-          this.#close();
       }
     });
   }
 
   /** A client that sent nothing at all gets nothing. */
   #onHeadTimeout(): void {
-    if (this.#parser.isHeadEmpty) {
+    if (this.#reader.parser.isHeadEmpty) {
       this.#close();
       return;
     }
@@ -435,38 +358,19 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
   }
 
   #waitFor(waiting: Waiting, timeoutMs: number): void {
+    this.#waitUntil(waiting, this.#core.clock.nowMs() + timeoutMs);
+  }
+
+  #waitUntil(waiting: Waiting, atMs: number): void {
     this.#waiting = waiting;
-    this.deadlineAt = this.#core.clock.nowMs() + timeoutMs;
-  }
-
-  #waitForNothing(): void {
-    this.#waiting = Waiting.Nothing;
-    this.deadlineAt = Infinity;
-  }
-
-  #startContentClock(): void {
-    this.#contentBytes = 0;
-    this.#contentSince = this.#core.clock.nowMs();
-    this.#waitFor(Waiting.Content, this.#core.limits.contentTimeoutMs);
-  }
-
-  /** Moves the deadline for the next read, and judges the rate once per window. */
-  #isTooSlow(): boolean {
-    const { contentTimeoutMs, contentMinBytesPerSecond } = this.#core.limits;
-    this.#waitFor(Waiting.Content, contentTimeoutMs);
-    const elapsedMs = this.deadlineAt - contentTimeoutMs - this.#contentSince;
-    if (elapsedMs < contentTimeoutMs) return false;
-    const isTooSlow = this.#contentBytes * 1000 < contentMinBytesPerSecond * elapsedMs;
-    this.#contentBytes = 0;
-    this.#contentSince += elapsedMs;
-    return isTooSlow;
+    this.deadlineAt = atMs;
   }
 
   // The end.
 
   /** Content that nobody wants any more is read and dropped when it is surely little, to keep the connection. */
   #mayDiscard(): boolean {
-    const { contentLength, expectsContinue } = this.#parser;
+    const { contentLength, expectsContinue } = this.#reader.parser;
     if (expectsContinue || contentLength < 0 || contentLength > this.#core.limits.lingerMaxBytes)
       return false;
     this.#discardMaxBytes = contentLength;
@@ -474,13 +378,13 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
   }
 
   #onDrain(): void {
-    if (this.#waiting === Waiting.Drain && this.#phase !== Phase.Lingering) this.#waitForNothing();
+    if (this.#waiting === Waiting.Drain) this.#waitUntil(Waiting.Nothing, Infinity);
     this.#exchange.onDownstreamDrain();
-    if (this.#phase !== Phase.Open || !this.#isRequestRead || !this.#isResponseWritten) return;
+    if (this.#phase !== Phase.Open || !this.#reader.isRequestRead || !this.#isResponseWritten) return;
     if (this.#waiting === Waiting.Nothing) {
       this.#waitFor(Waiting.NextRequest, this.#core.limits.keepAliveTimeoutMs);
     }
-    this.#processStash();
+    this.#resumeReading();
   }
 
   /** The client will send no more; it may still wait for the answer to a complete request. */
@@ -490,8 +394,8 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
       this.#exchange.onTunnelEnd();
       if (this.#socket.writableEnded) this.#endGracefully();
     } else if (this.#phase === Phase.Lingering) {
-      if (this.#socket.writableFinished) this.#close();
-    } else if (this.#stash === null) {
+      this.#lingering?.onEnd();
+    } else if (this.#reader.isEmpty) {
       this.#onAllRead();
     }
   }
@@ -499,29 +403,21 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
   /** The client has ended, and all that it sent before has been looked at: what is incomplete stays so. */
   #onAllRead(): void {
     if (this.#phase !== Phase.Open) return;
-    if (!this.#isRequestRead) {
+    if (!this.#reader.isRequestRead) {
       this.#exchange.onRequestFailed("downstreamClosed");
       this.#close();
     } else if (this.#isResponseWritten) this.#endGracefully();
   }
 
-  /** Everything that was written reaches the client, however slowly it reads, as long as it reads. */
   #endGracefully(): void {
     if (this.#phase === Phase.Closed || this.#phase === Phase.Lingering) return;
-    this.#output.flush();
-    this.#stash = null;
+    this.#writer.flush();
+    this.#reader.end();
     this.#phase = Phase.Lingering;
-    this.#waitFor(Waiting.Drain, this.#core.limits.downstreamStallTimeoutMs);
-    this.#socket.end();
-    this.#socket.resume();
-    if (this.#socket.writableFinished) this.#onFinish();
-  }
-
-  /** The end was sent. In a tunnel the other direction goes on. */
-  #onFinish(): void {
-    if (this.#phase !== Phase.Lingering) return;
-    if (this.#isReadEnded || this.#lingerBytes > this.#core.limits.lingerMaxBytes) this.#close();
-    else this.#waitFor(Waiting.Linger, this.#core.limits.lingerTimeoutMs);
+    this.#waitUntil(Waiting.Nothing, Infinity);
+    const close = (): void => this.#guard(() => this.#close());
+    this.#lingering = new Lingering(this.#core, this.#socket, this.#isReadEnded, close);
+    this.#lingering.begin();
   }
 
   #onClosed(): void {
@@ -533,13 +429,14 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
   #close(): void {
     if (this.#phase === Phase.Closed) return;
     this.#phase = Phase.Closed;
-    this.#waitForNothing();
-    this.#stash = null;
+    this.#waitUntil(Waiting.Nothing, Infinity);
+    this.#reader.end();
     this.#core.deadlines.delete(this);
+    this.#lingering?.stop();
     this.#listener.connections.delete(this);
     this.#listener.counters.closed();
     this.#lease.release();
-    if (this.#isUntilClose && !this.isTls) this.#socket.resetAndDestroy();
+    if (this.#writer.isUntilClose && !this.isTls) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
   }
 
@@ -550,17 +447,4 @@ export class ServerConnection implements Downstream, ByteReader, Timed {
       this.onBug(error);
     }
   }
-}
-
-function forwardedLines(address: string, listener: ListenerInfo): string {
-  const scheme = listener.isTls ? "https" : "http";
-  return (
-    `X-Real-IP: ${address}\r\nX-Forwarded-For: ${address}\r\nX-Forwarded-Port: ${listener.forwardedPort}\r\n` +
-    `X-Forwarded-Proto: ${scheme}\r\nX-Forwarded-Scheme: ${scheme}\r\nX-Scheme: ${scheme}\r\n`
-  );
-}
-
-/** An IPv4 peer of a dual-stack socket is an IPv4 address. */
-function plainAddress(address: string): string {
-  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
 }
