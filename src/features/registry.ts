@@ -7,6 +7,7 @@ import { canary } from "./canary/canary.ts";
 import { healthCheck } from "./health-check/health-check.ts";
 import { hsts } from "./hsts/hsts.ts";
 import { loadBalance } from "./load-balance/load-balance.ts";
+import { outliers } from "./outliers/outliers.ts";
 import { requestBuffering } from "./request-buffering/request-buffering.ts";
 import { retries } from "./retries/retries.ts";
 import { sslRedirect } from "./ssl-redirect/ssl-redirect.ts";
@@ -26,4 +27,5 @@ export const features: readonly AnyFeature[] = [
   upstreamHash,
   affinity,
   sessionCookie,
+  outliers,
 ];

@@ -95,6 +95,8 @@ export interface EndpointIr {
   readonly port: number;
   /** Relative share of requests, 1 or more. */
   readonly weight: number;
+  /** In another zone than the proxy: gets requests only when none of those without this mark is usable. */
+  readonly isReserve?: true;
 }
 
 export interface DnsTargetIr {

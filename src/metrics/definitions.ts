@@ -109,7 +109,19 @@ export const metricDefinitions = {
   ejections: {
     name: "fairway_endpoint_ejections_total",
     type: "counter",
-    help: "Times an endpoint was taken out of rotation because it kept failing.",
+    help: "Times an endpoint was ejected, by reason: failures (no connection, or no response on one), statuses (5xx), breaks (responses that broke off). A trial that fails counts too.",
+    labels: ["reason"],
+  },
+  endpointsEjected: {
+    name: "fairway_endpoints_ejected",
+    type: "gauge",
+    help: "Endpoints that are ejected now, each once, whether or not the ejection has an effect in all of its upstreams.",
+    labels: [],
+  },
+  upstreamsPanicking: {
+    name: "fairway_upstreams_in_panic",
+    type: "gauge",
+    help: "Upstreams that send requests to all of their endpoints, because fewer are usable than their panic threshold asks for.",
     labels: [],
   },
   internalErrors: {

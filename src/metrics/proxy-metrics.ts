@@ -11,13 +11,16 @@ export interface ProxyCounts {
   readonly connectionsRefused: readonly (readonly [string, number])[];
   readonly refused: readonly (readonly [string, number])[];
   readonly retries: readonly (readonly [string, number])[];
+  readonly ejections: readonly (readonly [string, number])[];
+  /** Of the whole process, as this worker sees it. */
+  readonly endpointsEjected: number;
+  readonly upstreamsPanicking: number;
 }
 
 const counterNames = [
   "tlsHandshakeFailures",
   "upstreamOpened",
   "upstreamConnectFailures",
-  "ejections",
   "internalErrors",
   "retriesOverBudget",
 ] as const;
@@ -66,7 +69,8 @@ export class CodeCounters {
 
 /** The counts of a worker that has died: nothing is open any more. */
 export function closedCounts(counts: ProxyCounts): ProxyCounts {
-  return { ...counts, gauges: { httpActive: 0, httpsActive: 0, upstreamActive: 0, upstreamIdle: 0 } };
+  const gauges = { httpActive: 0, httpsActive: 0, upstreamActive: 0, upstreamIdle: 0 };
+  return { ...counts, gauges, endpointsEjected: 0, upstreamsPanicking: 0 };
 }
 
 export class ProxyMetrics implements MetricSource {
@@ -80,7 +84,11 @@ export class ProxyMetrics implements MetricSource {
   upstreamIdle = 0;
   upstreamOpened = 0;
   upstreamConnectFailures = 0;
-  ejections = 0;
+  /** Endpoints ejected, by what for. */
+  readonly ejections = new CodeCounters();
+  /** Gauges, alike in all workers but for the names that each resolves: endpoints that are ejected, upstreams in panic. */
+  endpointsEjected = 0;
+  upstreamsPanicking = 0;
   internalErrors = 0;
   /** Generated error responses by code of the error table. */
   readonly refused = new CodeCounters();
@@ -105,11 +113,15 @@ export class ProxyMetrics implements MetricSource {
       connectionsRefused: this.connectionsRefused.entries(),
       refused: this.refused.entries(),
       retries: this.retries.entries(),
+      ejections: this.ejections.entries(),
+      endpointsEjected: this.endpointsEjected,
+      upstreamsPanicking: this.upstreamsPanicking,
     };
   }
 
   /** Adds what another worker counted. */
-  add({ counters, gauges, connectionsRefused, refused, retries }: ProxyCounts): void {
+  add(counts: ProxyCounts): void {
+    const { counters, gauges, connectionsRefused, refused, retries, ejections } = counts;
     for (const name of counterNames) this[name] += counters[name];
     this.http.accepted += counters.httpAccepted;
     this.https.accepted += counters.httpsAccepted;
@@ -120,6 +132,9 @@ export class ProxyMetrics implements MetricSource {
     for (const [reason, count] of connectionsRefused) this.connectionsRefused.add(reason, count);
     for (const [code, count] of refused) this.refused.add(code, count);
     for (const [code, count] of retries) this.retries.add(code, count);
+    for (const [reason, count] of ejections) this.ejections.add(reason, count);
+    this.endpointsEjected = Math.max(this.endpointsEjected, counts.endpointsEjected);
+    this.upstreamsPanicking = Math.max(this.upstreamsPanicking, counts.upstreamsPanicking);
   }
 
   /** Before the counts of all workers are added up. */
@@ -134,6 +149,9 @@ export class ProxyMetrics implements MetricSource {
     this.connectionsRefused.clear();
     this.refused.clear();
     this.retries.clear();
+    this.ejections.clear();
+    this.endpointsEjected = 0;
+    this.upstreamsPanicking = 0;
   }
 
   readonly samplers: Samplers = {
@@ -150,7 +168,9 @@ export class ProxyMetrics implements MetricSource {
     refusedRequests: () => this.refused.samples(metricDefinitions.refusedRequests.labels[0]),
     retries: () => this.retries.samples(metricDefinitions.retries.labels[0]),
     retriesOverBudget: () => single(this.retriesOverBudget),
-    ejections: () => single(this.ejections),
+    ejections: () => this.ejections.samples(metricDefinitions.ejections.labels[0]),
+    endpointsEjected: () => single(this.endpointsEjected),
+    upstreamsPanicking: () => single(this.upstreamsPanicking),
     internalErrors: () => single(this.internalErrors),
   };
 

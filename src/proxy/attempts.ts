@@ -1,5 +1,5 @@
 // The attempts of one request at endpoints, one after the other: which endpoint comes next, whether there is a next one
-// at all, and what each of them learns from it (active requests, latency). It sends nothing: that is the exchange's part.
+// at all, and what each of them learns from it (active requests, latency, health). It sends nothing: that is the exchange's part.
 import type { ProxyCore } from "./core.ts";
 import { proxyErrors, type ErrorCode } from "./errors.ts";
 import type { RequestView, RetryCause, RouteSettings } from "./filter.ts";
@@ -29,6 +29,8 @@ export class Attempts {
   #endpoint: EndpointHealth | null = null;
   /** When the attempt began, for policies that ask how long endpoints take; -1: nobody asks. */
   #startedAt = -1;
+  /** The attempt finds out whether its endpoint, which is ejected, is back. */
+  #isTrial = false;
   #tries = 0;
   /** The time for all tries began. */
   #triesSince = 0;
@@ -84,7 +86,7 @@ export class Attempts {
     this.sessionKey = balancer?.sessionKey ?? "";
     this.#startedAt = balancer?.measuresLatency === true ? this.#core.clock.nowMs() : -1;
     this.#endpoint = endpoint;
-    endpoint.started();
+    this.#isTrial = endpoint.started();
   }
 
   /** Every way out of an attempt comes by here, some twice. */
@@ -105,11 +107,22 @@ export class Attempts {
     if (this.#startedAt >= 0) this.#startedAt = this.#core.clock.nowMs();
   }
 
-  /** The head of a response has come: from the beginning of the attempt, connecting included, or from `onRequestSent`. */
-  onResponse(): void {
-    if (this.#startedAt < 0) return;
+  /** The head of a response has come. Its time counts from the beginning, connecting included, or from `onRequestSent`. */
+  onResponse(status: number, isRequestComplete: boolean): void {
+    this.#endpoint?.responded(status, this.#isTrial);
+    if (this.#startedAt < 0 || !isRequestComplete) return;
     const nowMs = this.#core.clock.nowMs();
     this.#endpoint?.latency.observe(nowMs - this.#startedAt, nowMs);
+  }
+
+  /** The response is complete. */
+  onResponseEnd(): void {
+    this.#endpoint?.completed(this.#isTrial);
+  }
+
+  /** The endpoint has left its response unfinished. */
+  onResponseCut(detail: string): void {
+    this.#endpoint?.brokeOff(`response broke off: ${detail}`);
   }
 
   /**

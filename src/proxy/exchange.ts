@@ -206,7 +206,7 @@ export class Exchange implements DownstreamEvents, UpstreamEvents, WaitingExchan
   }
 
   onUpstreamHead(response: ResponseMessage): void {
-    if (this.#isRequestComplete) this.#attempts.onResponse();
+    this.#attempts.onResponse(response.status, this.#isRequestComplete);
     if (response.status >= 400 && this.#retryStatus(response.status)) return;
     this.#state = State.Responding;
     this.#status = response.status;
@@ -229,6 +229,7 @@ export class Exchange implements DownstreamEvents, UpstreamEvents, WaitingExchan
   onUpstreamEnd(trailers: string): void {
     const upstream = this.#upstream;
     this.#upstream = null;
+    this.#attempts.onResponseEnd();
     this.#attempts.end();
     upstream?.release(this.#isRequestComplete);
     // The exchange is free before the client's connection hears of it, for that begins the next request.
@@ -273,9 +274,10 @@ export class Exchange implements DownstreamEvents, UpstreamEvents, WaitingExchan
     this.#downstream.resumeContent();
   }
 
-  onUpstreamFailed(code: ErrorCode): void {
+  onUpstreamFailed(code: ErrorCode, detail: string): void {
     const failed = this.#upstream;
     this.#upstream = null;
+    if (this.#state === State.Responding) this.#attempts.onResponseCut(detail);
     this.#attempts.end();
     if (this.#state === State.Responding || this.#state === State.Tunnel) {
       const seen = this.#state === State.Responding ? "upstreamTruncated" : code;

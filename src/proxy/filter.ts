@@ -155,7 +155,35 @@ export interface UpstreamSettings {
   affinity: AffinitySettings | null;
   /** Not null: endpoints are probed, and requests go to those that pass. Default null. */
   healthCheck: HealthCheckSettings | null;
+  /** What ejects an endpoint, and for how long. */
+  outliers: OutlierSettings;
+  /**
+   * An ejection has no effect while more than this share of the endpoints would be out, in percent; those that failed
+   * their check count. One of two or more may always be out, unless it is 0. Default 50.
+   */
+  ejectedPercentMax: number;
+  /** With fewer endpoints usable than this share, in percent, requests go to all. Default 20; 0: never. */
+  panicPercent: number;
 }
+
+/** What ejects an endpoint: faults in a row, counted apart for each kind. */
+export interface OutlierSettings {
+  /** Connections that failed or brought no response, or responses that broke off. Default 3; 0: any number. */
+  readonly failuresMax: number;
+  /** Responses with 5xx other than 501 and 505, which are about the request. Default 0: any number. */
+  readonly statusesMax: number;
+  /** Time out after the first ejection; doubles with each one that follows without a success. Default 1 000 ms. */
+  readonly ejectionMinMs: number;
+  /** Default 60 000 ms. */
+  readonly ejectionMaxMs: number;
+}
+
+export const defaultOutliers: OutlierSettings = {
+  failuresMax: 3,
+  statusesMax: 0,
+  ejectionMinMs: 1_000,
+  ejectionMaxMs: 60_000,
+};
 
 /** How endpoints are probed. Upstreams whose settings are equal share the probes of the endpoints they share. */
 export interface HealthCheckSettings {

@@ -79,7 +79,7 @@ export class Proxy {
     const deadlines = new Deadlines(clock, onBug);
     this.#options = options;
     const shared = options.shared ?? SharedState.alone(limits);
-    this.health = new HealthRegistry(clock, shared.endpoints);
+    this.health = new HealthRegistry(clock, shared.endpoints, (reason) => metrics.ejections.add(reason));
     const readBuffers = new ReadBuffers(limits.bodyBuffersTotalMaxBytes);
     this.readBuffers = readBuffers;
     this.pools = new UpstreamPools({ clock, deadlines, limits, metrics, readBuffers, onBug });

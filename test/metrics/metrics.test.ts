@@ -21,23 +21,31 @@ function makeMetrics(): Metrics {
 describe("the counts of several workers", () => {
   test("add up, whatever is counted", () => {
     const worker = new ProxyMetrics();
-    const fields = Object.keys(worker).filter((key) => typeof worker[key as "ejections"] === "number");
+    // What every worker knows of the whole process is not added up.
+    const common = ["endpointsEjected", "upstreamsPanicking"];
+    const fields = Object.keys(worker).filter(
+      (key) => typeof worker[key as "internalErrors"] === "number" && !common.includes(key),
+    );
     // Every number of the class, so that one that is added later is not forgotten.
-    for (const [index, key] of fields.entries()) worker[key as "ejections"] = index + 1;
+    for (const [index, key] of fields.entries()) worker[key as "internalErrors"] = index + 1;
     for (const listener of [worker.http, worker.https]) listener.opened();
     worker.refused.add("notFound");
     worker.connectionsRefused.add("total");
     worker.retries.add("upstreamReset", 2);
+    worker.ejections.add("statuses", 3);
+    worker.endpointsEjected = 4;
+    worker.upstreamsPanicking = 5;
     const sum = new ProxyMetrics();
     for (let i = 0; i < 2; i += 1) sum.add(structuredClone(worker.counts()));
     for (const [index, key] of fields.entries())
-      expect([key, sum[key as "ejections"]]).toEqual([key, 2 * (index + 1)]);
+      expect([key, sum[key as "internalErrors"]]).toEqual([key, 2 * (index + 1)]);
     expect([sum.http, sum.https].map(({ accepted, active }) => [accepted, active])).toEqual([
       [2, 2],
       [2, 2],
     ]);
     expect([sum.refused.get("notFound"), sum.retries.get("upstreamReset")]).toEqual([2, 4]);
     expect(sum.connectionsRefused.get("total")).toBe(2);
+    expect([sum.ejections.get("statuses"), sum.endpointsEjected, sum.upstreamsPanicking]).toEqual([6, 4, 5]);
     sum.clear();
     expect(sum.connectionsRefused.get("total")).toBe(0);
     sum.add(closedCounts(worker.counts()));
@@ -148,7 +156,7 @@ test("connections, refusals, retries and reloads show in the text", async () => 
   proxy.refused.add("headTimeout");
   proxy.refused.add("headTimeout");
   proxy.retries.add("upstreamConnectFailed");
-  proxy.ejections += 1;
+  proxy.ejections.add("breaks");
   reloads.applied(7, 12, 1_700_000_000_000);
   reloads.failed();
   reloads.setDiagnostics({ error: 1, warning: 2, info: 0 });
@@ -160,7 +168,7 @@ test("connections, refusals, retries and reloads show in the text", async () => 
     `fairway_upstream_connections{state="idle"} 3`,
     `fairway_refused_requests_total{code="headTimeout"} 2`,
     `fairway_upstream_retries_total{code="upstreamConnectFailed"} 1`,
-    `fairway_endpoint_ejections_total 1`,
+    `fairway_endpoint_ejections_total{reason="breaks"} 1`,
     `fairway_table_generation 7`,
     `fairway_config_reloads_total{result="success"} 1`,
     `fairway_config_reloads_total{result="failure"} 1`,

@@ -134,8 +134,8 @@ export class Harness {
   #watchEndpoints(): void {
     const { health } = this.proxy;
     const acquire = health.acquire.bind(health);
-    health.acquire = (endpoint) => {
-      const acquired = acquire(endpoint);
+    health.acquire = (endpoint, judgement) => {
+      const acquired = acquire(endpoint, judgement);
       this.endpoints.add(acquired);
       return acquired;
     };

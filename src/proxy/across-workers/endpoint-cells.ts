@@ -2,11 +2,37 @@
 // is gone from every table and still answers its last request, has the same cells for itself.
 
 /** Int32 of one endpoint, before the cells of the workers. */
-const Field = { FailuresInARow: 0, Level: 1, Ejections: 2, FailedCheck: 3 } as const;
-export const sharedFields = 4;
+const Field = {
+  FailuresInARow: 0,
+  Level: 1,
+  Ejections: 2,
+  FailedCheck: 3,
+  StatusesInARow: 4,
+  BreaksInARow: 5,
+  Cause: 6,
+} as const;
+export const sharedFields = 7;
 /** Float64 of one endpoint. */
 const Time = { Since: 0, TrialAt: 1, TrialEndsAt: 2 } as const;
 export const timeFields = 3;
+
+/** What an endpoint is ejected for. */
+export const EjectionCause = {
+  /** No connection, or none that brought the head of a response. */
+  Failure: 0,
+  /** Responses whose status says that the endpoint is in trouble. */
+  Status: 1,
+  /** Responses that broke off. */
+  Break: 2,
+} as const;
+export type EjectionCause = (typeof EjectionCause)[keyof typeof EjectionCause];
+
+type RunField = typeof Field.FailuresInARow | typeof Field.StatusesInARow | typeof Field.BreaksInARow;
+const runs: Readonly<Record<EjectionCause, RunField>> = {
+  [EjectionCause.Failure]: Field.FailuresInARow,
+  [EjectionCause.Status]: Field.StatusesInARow,
+  [EjectionCause.Break]: Field.BreaksInARow,
+};
 
 /** Times are on the scale of `systemClock`, which is the same in all threads. */
 export class EndpointCells {
@@ -17,29 +43,47 @@ export class EndpointCells {
    */
   readonly #times: Float64Array;
   readonly #worker: number;
+  readonly #changes: Int32Array;
 
-  /** `counts`: `sharedFields`, then the active requests of each worker. */
-  constructor(counts: Int32Array, times: Float64Array, worker: number) {
+  /** `counts`: `sharedFields`, then the active requests of each worker. `changes`: counts what `changed` announces. */
+  constructor(counts: Int32Array, times: Float64Array, worker: number, changes: Int32Array) {
     this.#counts = counts;
     this.#times = times;
     this.#worker = worker;
+    this.#changes = changes;
   }
 
-  static local(): EndpointCells {
-    return new EndpointCells(new Int32Array(sharedFields + 1), new Float64Array(timeFields), 0);
+  static local(changes: Int32Array = new Int32Array(1)): EndpointCells {
+    return new EndpointCells(new Int32Array(sharedFields + 1), new Float64Array(timeFields), 0, changes);
   }
 
-  get failuresInARow(): number {
-    return Atomics.load(this.#counts, Field.FailuresInARow);
+  /** The endpoint is ejected, or back, or the verdict on it is another one: who counts such endpoints counts again. */
+  changed(): void {
+    Atomics.add(this.#changes, 0, 1);
   }
 
-  /** Returns the failures in a row, this one included. */
-  addFailure(): number {
-    return Atomics.add(this.#counts, Field.FailuresInARow, 1) + 1;
+  /** How many in a row there were of what a cause is about. */
+  run(cause: EjectionCause): number {
+    return Atomics.load(this.#counts, runs[cause]);
   }
 
-  clearFailures(): void {
-    Atomics.store(this.#counts, Field.FailuresInARow, 0);
+  /** Returns how many there are in a row, this one included. */
+  addToRun(cause: EjectionCause): number {
+    return Atomics.add(this.#counts, runs[cause], 1) + 1;
+  }
+
+  endRun(cause: EjectionCause): void {
+    Atomics.store(this.#counts, runs[cause], 0);
+  }
+
+  /** Of the last ejection. */
+  get cause(): EjectionCause {
+    // Only values of the type are stored.
+    return Atomics.load(this.#counts, Field.Cause) as EjectionCause;
+  }
+
+  set cause(value: EjectionCause) {
+    Atomics.store(this.#counts, Field.Cause, value);
   }
 
   /** Ejections without a success between them; 0: healthy. */
@@ -66,7 +110,8 @@ export class EndpointCells {
   }
 
   set failedCheck(value: boolean) {
-    Atomics.store(this.#counts, Field.FailedCheck, value ? 1 : 0);
+    const now = value ? 1 : 0;
+    if (Atomics.exchange(this.#counts, Field.FailedCheck, now) !== now) this.changed();
   }
 
   get sinceMs(): number {

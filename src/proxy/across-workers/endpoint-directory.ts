@@ -11,7 +11,9 @@ const window = 64;
 
 /** Before the slots: the lock. */
 const lockIndex = 0;
-const headerFields = 1;
+/** Counts the changes of what endpoints are good for. */
+const changesIndex = 1;
+const headerFields = 2;
 /** 64 bits of a digest stand for a key: two of 30 000 endpoints are equal once in 40 billion tables. */
 const Slot = { Hash: 0, Hash2: 1, Shared: 2 } as const;
 
@@ -43,6 +45,7 @@ export interface SharedEndpoint {
 export class EndpointDirectory {
   readonly #buffers: DirectoryBuffers;
   readonly #cells: Int32Array;
+  readonly #changes: Int32Array;
   readonly #workers: number;
   readonly #worker: number;
   readonly #lock: SharedLock;
@@ -50,9 +53,15 @@ export class EndpointDirectory {
   constructor(buffers: DirectoryBuffers, workers: number, worker: number) {
     this.#buffers = buffers;
     this.#cells = new Int32Array(buffers.counts);
+    this.#changes = this.#cells.subarray(changesIndex, changesIndex + 1);
     this.#workers = workers;
     this.#worker = worker;
     this.#lock = new SharedLock(this.#cells, lockIndex, worker);
+  }
+
+  /** Another number than before: some endpoint was ejected, came back, or failed or passed its check. */
+  get changes(): number {
+    return Atomics.load(this.#changes, 0);
   }
 
   /** The cells of an endpoint, with what other workers know of it already. */
@@ -65,7 +74,7 @@ export class EndpointDirectory {
       this.#claim(digest.readUInt32LE(8) % endpointSlots, hash, hash2, nowMs),
     );
     if (slot < 0) {
-      const cells = EndpointCells.local();
+      const cells = EndpointCells.local(this.#changes);
       cells.sinceMs = nowMs;
       return { cells, release: () => undefined };
     }
@@ -142,6 +151,7 @@ export class EndpointDirectory {
       new Int32Array(counts, start, sharedFields + this.#workers),
       new Float64Array(times, slot * timeFields * Float64Array.BYTES_PER_ELEMENT, timeFields),
       this.#worker,
+      this.#changes,
     );
   }
 }

@@ -1,7 +1,7 @@
 // Settings of one upstream, from the features that its Ingresses decided on.
 import { createHash } from "node:crypto";
 import type { FeatureIr, UpstreamIr } from "../../ir/routing.ts";
-import type { FeatureRuntime, UpstreamSettings } from "../filter.ts";
+import { defaultOutliers, type FeatureRuntime, type UpstreamSettings } from "../filter.ts";
 import type { CompiledUpstreamSettings } from "./snapshot.ts";
 
 /** filter.ts says what each is. */
@@ -11,6 +11,9 @@ const defaults: Readonly<UpstreamSettings> = {
   hash: null,
   affinity: null,
   healthCheck: null,
+  outliers: defaultOutliers,
+  ejectedPercentMax: 50,
+  panicPercent: 20,
 };
 
 export const defaultUpstreamSettings: CompiledUpstreamSettings = {

@@ -1,30 +1,26 @@
-// Passive health: what the data path learns of an endpoint by connecting to it, shared by all routes and upstreams.
-// Outlives snapshots; an endpoint is forgotten when the last upstream that has it lets it go. The numbers are shared with
-// the other workers, so that what one finds out holds for all; the words for it are its own.
+// Passive health: what the data path learns of an endpoint by using it, shared by all routes and by upstreams that judge
+// alike. Outlives snapshots; an endpoint is forgotten when the last upstream that has it lets it go. The numbers are
+// shared with the other workers, so that what one finds out holds for all; the words for it are its own.
 // Upstreams that have their endpoints checked also see the verdict of that check, which another thread writes.
+// What an upstream makes of it, when much of it is ejected, is the business of rotation.ts.
 import type { EndpointIr } from "../../ir/routing.ts";
 import type { Clock } from "../../util/clock.ts";
-import { EndpointCells } from "../across-workers/endpoint-cells.ts";
+import { EjectionCause, EndpointCells } from "../across-workers/endpoint-cells.ts";
 import type { EndpointDirectory, SharedEndpoint } from "../across-workers/endpoint-directory.ts";
 import { SharedState } from "../across-workers/shared-state.ts";
+import { defaultOutliers, type OutlierSettings } from "../filter.ts";
 import type { BalancedEndpoint, EndpointSource } from "./balancer/balancer.ts";
 import { Latency } from "./latency.ts";
 
-export interface HealthOptions {
-  /** Connection failures in a row, without a success between them, that eject an endpoint. */
-  readonly failuresMax: number;
-  /** Time out after the first ejection; doubles with each one that follows without a success. */
-  readonly backOffMinMs: number;
-  readonly backOffMaxMs: number;
-  /** A trial without an outcome after this time is taken for lost, and another may start. */
-  readonly trialMaxMs: number;
-}
+/** A trial without an outcome after this time is taken for lost, and another may start. */
+const trialMaxMs = 10_000;
 
-export const defaultHealthOptions: HealthOptions = {
-  failuresMax: 3,
-  backOffMinMs: 1_000,
-  backOffMaxMs: 60_000,
-  trialMaxMs: 10_000,
+/** What an endpoint was ejected for, for metrics. */
+export type EjectionReason = "failures" | "statuses" | "breaks";
+const reasons: Readonly<Record<EjectionCause, EjectionReason>> = {
+  [EjectionCause.Failure]: "failures",
+  [EjectionCause.Status]: "statuses",
+  [EjectionCause.Break]: "breaks",
 };
 
 /** `trial`: the time out is over, and one attempt at a time finds out whether the endpoint is back. */
@@ -35,6 +31,8 @@ export interface HealthReport {
   readonly key: string;
   /** The check whose verdict counts too; empty: none. */
   readonly check: string;
+  /** By what it is ejected, if not by what nearly all are; else empty. */
+  readonly outliers: string;
   readonly failedCheck: boolean;
   readonly state: HealthState;
   /** Since when it has been healthy, or has not, as an age. */
@@ -58,17 +56,53 @@ export function verdictKey(endpoint: string, check: string): string {
   return `${endpoint} ${check}`;
 }
 
+/** Where it is kept what an endpoint was ejected for: upstreams that judge otherwise must not be harmed by it. */
+function outliersKey(endpoint: string, outliers: string): string {
+  return `${endpoint} outliers ${outliers}`;
+}
+
+/** What tells reports from each other. */
+export function reportKey({
+  key,
+  check,
+  outliers,
+}: Pick<HealthReport, "key" | "check" | "outliers">): string {
+  const judged = outliers === "" ? key : outliersKey(key, outliers);
+  return check === "" ? judged : verdictKey(judged, check);
+}
+
+/** How an upstream judges its endpoints. */
+export interface Judgement {
+  /** The check whose verdict counts; empty: none. */
+  readonly check: string;
+  readonly outliers: OutlierSettings;
+}
+
+const defaultJudgement: Judgement = { check: "", outliers: defaultOutliers };
+
+/** As reports name it: empty for the settings that nearly all have. */
+export function outliersName(outliers: OutlierSettings): string {
+  const { failuresMax, statusesMax, ejectionMinMs, ejectionMaxMs } = outliers;
+  const isDefault =
+    failuresMax === defaultOutliers.failuresMax &&
+    statusesMax === defaultOutliers.statusesMax &&
+    ejectionMinMs === defaultOutliers.ejectionMinMs &&
+    ejectionMaxMs === defaultOutliers.ejectionMaxMs;
+  return isDefault ? "" : [failuresMax, statusesMax, ejectionMinMs, ejectionMaxMs].join(" ");
+}
+
 /** What an endpoint needs of its registry. */
 interface EndpointContext {
   readonly directory: EndpointDirectory;
   readonly clock: Clock;
-  readonly options: HealthOptions;
-  onEjected(): void;
+  onEjected(reason: EjectionReason): void;
 }
 
 /**
- * One endpoint. An attempt is announced with `started`; it may bring `succeeded`, `failed` or `abandoned`, and it is over
- * with `finished`.
+ * One endpoint. An attempt is announced with `started`; it may bring outcomes, and it is over with `finished`. Outcomes
+ * of a connection are `succeeded` and `failed` or `abandoned`; those of a response `responded`, then `completed` or
+ * `brokeOff`. Each kind is counted by itself, and ended by its own opposite: an endpoint that answers every other request
+ * with 500 still has well connected.
  */
 export class EndpointHealth implements BalancedEndpoint {
   readonly key: string;
@@ -76,39 +110,74 @@ export class EndpointHealth implements BalancedEndpoint {
   readonly port: number;
   /** The check whose verdict counts; empty: none. */
   readonly check: string;
+  /** As `outliersName` has it. */
+  readonly outliers: string;
   /** As this worker sees it. */
   readonly latency = new Latency();
   readonly #context: EndpointContext;
+  readonly #settings: OutlierSettings;
   readonly #shared: SharedEndpoint;
-  #cells: EndpointCells;
+  readonly #judged: SharedEndpoint;
   #verdict: SharedEndpoint | null;
+  /** Who is busy with it, of all upstreams. */
+  #active: EndpointCells;
+  /** What it is ejected for: the same cells unless its upstreams judge in a way of their own. */
+  #cells: EndpointCells;
   #reason = "";
   /** Attempts of this worker. */
-  #active = 0;
+  #attempts = 0;
   #isReleased = false;
   #hasLeft = false;
 
-  constructor(address: string, port: number, check: string, context: EndpointContext) {
+  constructor(
+    { address, port }: Pick<EndpointIr, "address" | "port">,
+    judgement: Judgement,
+    context: EndpointContext,
+  ) {
     const nowMs = context.clock.nowMs();
+    const { directory } = context;
     this.key = endpointKey(address, port);
     this.address = address;
     this.port = port;
-    this.check = check;
+    this.check = judgement.check;
+    this.outliers = outliersName(judgement.outliers);
     this.#context = context;
-    this.#shared = context.directory.acquire(this.key, nowMs);
-    this.#cells = this.#shared.cells;
-    this.#verdict = check === "" ? null : context.directory.acquire(verdictKey(this.key, check), nowMs);
+    this.#settings = judgement.outliers;
+    this.#shared = directory.acquire(this.key, nowMs);
+    this.#judged =
+      this.outliers === "" ? this.#shared : directory.acquire(outliersKey(this.key, this.outliers), nowMs);
+    this.#verdict = this.check === "" ? null : directory.acquire(verdictKey(this.key, this.check), nowMs);
+    this.#active = this.#shared.cells;
+    this.#cells = this.#judged.cells;
   }
 
   /** May be given requests while others could take them. While a trial is under way: no. */
   get isUsable(): boolean {
     if (this.failedCheck) return false;
-    return this.#cells.level === 0 || this.#mayTry(this.#context.clock.nowMs());
+    if (this.#cells.level === 0) return true;
+    const nowMs = this.#context.clock.nowMs();
+    return nowMs >= this.#cells.trialAtMs && nowMs >= this.#cells.trialEndsAtMs;
   }
 
   /** The last verdict of the health check of its upstreams was against it. */
   get failedCheck(): boolean {
     return this.#verdict !== null && this.#verdict.cells.failedCheck;
+  }
+
+  /** Until an attempt succeeds: also when its trial is due. */
+  get isEjected(): boolean {
+    return this.#cells.level > 0;
+  }
+
+  /** Of an ejected one: since when, whatever trials have failed meanwhile. */
+  get ejectedAtMs(): number {
+    return this.#cells.sinceMs;
+  }
+
+  /** Of an ejected one: when its turn to be tried comes; Infinity while a trial is under way. */
+  get trialAtMs(): number {
+    const { trialAtMs, trialEndsAtMs } = this.#cells;
+    return this.#context.clock.nowMs() < trialEndsAtMs ? Infinity : trialAtMs;
   }
 
   get ejectionsTotal(): number {
@@ -118,54 +187,73 @@ export class EndpointHealth implements BalancedEndpoint {
   /** In no table any more. The shared cells are given back with the last attempt. */
   release(): void {
     this.#isReleased = true;
-    if (this.#active === 0) this.#leave();
+    if (this.#attempts === 0) this.#leave();
   }
 
   /** Attempts under way, of all workers: from connecting to the end of the response, or of the tunnel. */
   get active(): number {
-    return this.#cells.active;
+    return this.#active.active;
   }
 
-  /** A request goes to the endpoint. After the time out that is the trial. */
-  started(): void {
-    this.#active += 1;
-    this.#cells.addActive(1);
-    if (this.#cells.level === 0) return;
+  /**
+   * A request goes to the endpoint. True: it is ejected, and this tries whether it is back; because its time out is over,
+   * or because there is none better.
+   */
+  started(): boolean {
+    this.#attempts += 1;
+    this.#active.addActive(1);
+    const cells = this.#cells;
+    if (cells.level === 0) return false;
     const nowMs = this.#context.clock.nowMs();
     // Two workers may begin a trial within the same microsecond; nothing depends on there being one.
-    if (this.#mayTry(nowMs)) this.#cells.trialEndsAtMs = nowMs + this.#context.options.trialMaxMs;
+    if (nowMs >= cells.trialEndsAtMs) cells.trialEndsAtMs = nowMs + trialMaxMs;
+    return true;
   }
 
   /** Once for each `started`. */
   finished(): void {
-    this.#active -= 1;
-    this.#cells.addActive(-1);
-    if (this.#isReleased && this.#active === 0) this.#leave();
+    this.#attempts -= 1;
+    this.#active.addActive(-1);
+    if (this.#isReleased && this.#attempts === 0) this.#leave();
   }
 
-  /** A connection was established, or a response came on one. Everything before it is forgiven. */
+  /** The head of a response came. That is the end of failures, whoever asked for it. */
   succeeded(): void {
     const cells = this.#cells;
-    if (cells.failuresInARow === 0) return;
-    cells.clearFailures();
-    this.#reason = "";
-    cells.trialEndsAtMs = 0;
-    const { level } = cells;
-    if (level > 0 && cells.changeLevel(level, 0)) cells.sinceMs = this.#context.clock.nowMs();
+    // Also when another worker's success has ended the run while this ejection was decided on.
+    if (cells.run(EjectionCause.Failure) === 0 && cells.level === 0) return;
+    cells.endRun(EjectionCause.Failure);
+    this.#returnFrom(EjectionCause.Failure);
   }
 
-  /** A connection could not be established. */
+  /** A connection could not be established, or brought no response. */
   failed(reason: string): void {
-    const nowMs = this.#context.clock.nowMs();
+    if (this.#settings.failuresMax > 0) this.#fault(EjectionCause.Failure, reason);
+  }
+
+  /** A response has this status. `isTrial`: what `started` said of its attempt. */
+  responded(status: number, isTrial: boolean): void {
+    if (this.#settings.statusesMax === 0) return;
+    if (isTroubled(status)) {
+      this.#fault(EjectionCause.Status, `status ${status}`);
+      return;
+    }
     const cells = this.#cells;
-    const failuresInARow = cells.addFailure();
-    this.#reason = reason;
-    const { level } = cells;
-    // During the time out: attempts that began before it, or that were made because all endpoints are ejected. They tell
-    // nothing new, and must not lengthen it.
-    const counts =
-      level === 0 ? failuresInARow >= this.#context.options.failuresMax : nowMs >= cells.trialAtMs;
-    if (counts) this.#eject(level, nowMs);
+    if (cells.run(EjectionCause.Status) !== 0) cells.endRun(EjectionCause.Status);
+    // Responses to what was asked before the ejection say nothing of now.
+    if (isTrial) this.#returnFrom(EjectionCause.Status);
+  }
+
+  /** A response came to its end. */
+  completed(isTrial: boolean): void {
+    const cells = this.#cells;
+    if (cells.run(EjectionCause.Break) !== 0) cells.endRun(EjectionCause.Break);
+    if (isTrial) this.#returnFrom(EjectionCause.Break);
+  }
+
+  /** A response ended before its end, by no fault of the client. */
+  brokeOff(reason: string): void {
+    if (this.#settings.failuresMax > 0) this.#fault(EjectionCause.Break, reason);
   }
 
   /** The attempt ended without telling anything of the endpoint: the client went away first. */
@@ -177,89 +265,152 @@ export class EndpointHealth implements BalancedEndpoint {
     const nowMs = this.#context.clock.nowMs();
     const cells = this.#cells;
     const isOut = cells.level > 0 && nowMs < cells.trialAtMs;
+    const failuresInARow = cells.run(EjectionCause.Failure);
+    const isFaultless =
+      failuresInARow === 0 &&
+      cells.level === 0 &&
+      cells.run(EjectionCause.Status) === 0 &&
+      cells.run(EjectionCause.Break) === 0;
     return {
       key: this.key,
       check: this.check,
+      outliers: this.outliers,
       failedCheck: this.failedCheck,
       state: cells.level === 0 ? "healthy" : isOut ? "ejected" : "trial",
       forMs: nowMs - cells.sinceMs,
       // Another worker may have had the success that ends it.
-      reason: cells.failuresInARow === 0 ? "" : this.#reason,
-      failuresInARow: cells.failuresInARow,
+      reason: isFaultless ? "" : this.#reason,
+      failuresInARow,
       ejectionsTotal: cells.ejections,
       trialInMs: isOut ? cells.trialAtMs - nowMs : 0,
     };
   }
 
-  #mayTry(nowMs: number): boolean {
-    return nowMs >= this.#cells.trialAtMs && nowMs >= this.#cells.trialEndsAtMs;
+  #fault(cause: EjectionCause, reason: string): void {
+    const nowMs = this.#context.clock.nowMs();
+    const cells = this.#cells;
+    const { failuresMax, statusesMax } = this.#settings;
+    const inARow = cells.addToRun(cause);
+    this.#reason = reason;
+    const { level } = cells;
+    if (level === 0) {
+      if (inARow >= (cause === EjectionCause.Status ? statusesMax : failuresMax)) {
+        this.#eject(level, cause, nowMs);
+      }
+    } else if (nowMs >= cells.trialAtMs) {
+      this.#eject(level, cause, nowMs);
+    } else if (nowMs < cells.trialEndsAtMs) {
+      // Tried during its time out, for want of a better one: the time out starts again, so that others are tried before
+      // it, and is no longer than it was. Otherwise a short outage of all would keep each of them out for long.
+      cells.trialAtMs = nowMs + this.#timeOutMs(level - 1);
+      cells.trialEndsAtMs = 0;
+    }
+    // What remains are attempts that began before the ejection. They tell nothing new, and must not lengthen it.
   }
 
-  #eject(level: number, nowMs: number): void {
+  /** Back in rotation, if it was ejected for this. */
+  #returnFrom(cause: EjectionCause): void {
+    const cells = this.#cells;
+    const { level } = cells;
+    if (level === 0 || cells.cause !== cause) return;
+    cells.trialEndsAtMs = 0;
+    if (!cells.changeLevel(level, 0)) return;
+    for (const each of Object.values(EjectionCause)) cells.endRun(each);
+    this.#reason = "";
+    cells.sinceMs = this.#context.clock.nowMs();
+    cells.changed();
+  }
+
+  #eject(level: number, cause: EjectionCause, nowMs: number): void {
     const cells = this.#cells;
     // Of workers that find out at the same time one ejects.
     if (!cells.changeLevel(level, level + 1)) return;
-    const { backOffMinMs, backOffMaxMs } = this.#context.options;
-    cells.trialAtMs = nowMs + Math.min(backOffMaxMs, backOffMinMs * 2 ** level);
+    cells.cause = cause;
+    cells.trialAtMs = nowMs + this.#timeOutMs(level);
     cells.trialEndsAtMs = 0;
-    if (level === 0) cells.sinceMs = nowMs;
     cells.addEjection();
-    this.#context.onEjected();
+    if (level === 0) {
+      cells.sinceMs = nowMs;
+      cells.changed();
+    }
+    this.#context.onEjected(reasons[cause]);
+  }
+
+  #timeOutMs(level: number): number {
+    const { ejectionMinMs, ejectionMaxMs } = this.#settings;
+    return Math.min(ejectionMaxMs, ejectionMinMs * 2 ** level);
   }
 
   #leave(): void {
     if (this.#hasLeft) return;
     this.#hasLeft = true;
-    this.#cells = EndpointCells.local();
+    this.#active = EndpointCells.local();
+    this.#cells = this.#active;
     this.#shared.release();
+    if (this.#judged !== this.#shared) this.#judged.release();
     this.#verdict?.release();
     this.#verdict = null;
   }
 }
 
-/** Every endpoint that an upstream holds, by key and check. */
+/** 501 and 505 are about the request. */
+function isTroubled(status: number): boolean {
+  return status >= 500 && status !== 501 && status !== 505;
+}
+
+/** Every endpoint that an upstream holds, by key and judgement. */
 export class HealthRegistry implements EndpointSource<EndpointHealth> {
   readonly #held = new Map<string, { readonly health: EndpointHealth; holders: number }>();
   readonly #context: EndpointContext;
-  #ejections = 0;
 
+  /** `onEjected`: this worker decided on an ejection. */
   constructor(
     clock: Clock,
     directory: EndpointDirectory = SharedState.alone().endpoints,
-    options: HealthOptions = defaultHealthOptions,
+    onEjected: (reason: EjectionReason) => void = () => undefined,
   ) {
-    this.#context = {
-      clock,
-      directory,
-      options,
-      onEjected: () => {
-        this.#ejections += 1;
-      },
-    };
+    this.#context = { clock, directory, onEjected };
   }
 
   get size(): number {
     return this.#held.size;
   }
 
-  /** Since the start: those that this worker decided on. */
-  get ejectionsTotal(): number {
-    return this.#ejections;
+  get changes(): number {
+    return this.#context.directory.changes;
   }
 
-  /** Endpoints as upstreams with this check see them. */
-  checkedBy(check: string): EndpointSource<EndpointHealth> {
+  /** Endpoints that are ejected now, each once, by whatever judgement. */
+  get ejected(): number {
+    const keys = new Set<string>();
+    for (const { health } of this.#held.values()) if (health.isEjected) keys.add(health.key);
+    return keys.size;
+  }
+
+  /** Endpoints as upstreams that judge like this see them. */
+  judgedBy(judgement: Judgement): EndpointSource<EndpointHealth> {
+    const { directory } = this.#context;
     return {
-      acquire: (endpoint) => this.acquire(endpoint, check),
+      get changes() {
+        return directory.changes;
+      },
+      acquire: (endpoint) => this.acquire(endpoint, judgement),
       release: (health) => this.release(health),
     };
   }
 
-  acquire({ address, port }: Pick<EndpointIr, "address" | "port">, check = ""): EndpointHealth {
-    const key = heldKey(endpointKey(address, port), check);
+  acquire(
+    endpoint: Pick<EndpointIr, "address" | "port">,
+    judgement: Judgement = defaultJudgement,
+  ): EndpointHealth {
+    const key = reportKey({
+      key: endpointKey(endpoint.address, endpoint.port),
+      check: judgement.check,
+      outliers: outliersName(judgement.outliers),
+    });
     let held = this.#held.get(key);
     if (held === undefined) {
-      held = { health: new EndpointHealth(address, port, check, this.#context), holders: 0 };
+      held = { health: new EndpointHealth(endpoint, judgement, this.#context), holders: 0 };
       this.#held.set(key, held);
     }
     held.holders += 1;
@@ -268,11 +419,11 @@ export class HealthRegistry implements EndpointSource<EndpointHealth> {
 
   /** Some upstream still has the endpoint. */
   isHeld(health: EndpointHealth): boolean {
-    return this.#held.get(heldKey(health.key, health.check))?.health === health;
+    return this.#held.get(reportKey(health))?.health === health;
   }
 
   release(health: EndpointHealth): void {
-    const key = heldKey(health.key, health.check);
+    const key = reportKey(health);
     const held = this.#held.get(key);
     if (held?.health !== health) return;
     held.holders -= 1;
@@ -281,19 +432,8 @@ export class HealthRegistry implements EndpointSource<EndpointHealth> {
     health.release();
   }
 
-  /** Outcome of an attempt to connect: null is a success. Nothing happens for an endpoint that nobody holds any more. */
-  onConnectOutcome(key: string, failure: string | null): void {
-    const health = this.#held.get(key)?.health;
-    if (failure === null) health?.succeeded();
-    else health?.failed(failure);
-  }
-
   /** Sorted by key. */
   reports(): readonly HealthReport[] {
     return [...this.#held.keys()].sort().flatMap((key) => this.#held.get(key)?.health.report() ?? []);
   }
-}
-
-function heldKey(endpoint: string, check: string): string {
-  return check === "" ? endpoint : verdictKey(endpoint, check);
 }

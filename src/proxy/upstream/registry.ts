@@ -60,6 +60,13 @@ export class UpstreamRegistry {
     return live;
   }
 
+  /** Upstreams that try all their endpoints, since too few are usable. */
+  get panicking(): number {
+    let count = 0;
+    for (const { balancer } of this.#entries.values()) if (balancer.isPanicking) count += 1;
+    return count;
+  }
+
   /** Why the name of an ExternalName upstream has no addresses; empty: it has, or it needs none. */
   resolutionFailure(id: UpstreamId): string {
     return this.#entries.get(id)?.resolution?.failure ?? "";
@@ -97,13 +104,13 @@ export class UpstreamRegistry {
     const old = entry.balancer;
     entry.balancer = createBalancer(settings, this.#servicesFor(settings));
     // Before the old one lets go, so that health, latency and connections of the endpoints stay; of these only health
-    // when the check is another one.
+    // when it is judged otherwise.
     entry.balancer.update(entry.addresses);
     old.close();
   }
 
-  #servicesFor({ check }: CompiledUpstreamSettings): BalancerServices<EndpointHealth> {
-    return { source: this.#health.checkedBy(check), clock: this.#resolver.clock, random: this.#random };
+  #servicesFor(settings: CompiledUpstreamSettings): BalancerServices<EndpointHealth> {
+    return { source: this.#health.judgedBy(settings), clock: this.#resolver.clock, random: this.#random };
   }
 
   #setAddresses(entry: Entry, addresses: readonly EndpointIr[]): void {

@@ -41,8 +41,6 @@ class ProxyWorker {
   readonly #tls: TlsContexts;
   readonly #proxyMetrics = new ProxyMetrics();
   readonly #requestMetrics = new RequestMetrics();
-  /** Of the worker that this one replaces. */
-  readonly #ejectionsBefore: number;
   readonly #proxy: Proxy;
   /** The proxy has the table that the next change is one of. */
   #hasWholeTable = false;
@@ -58,7 +56,6 @@ class ProxyWorker {
       this.#proxyMetrics.add(start.counts.proxy);
       this.#requestMetrics.add(start.counts.routes);
     }
-    this.#ejectionsBefore = this.#proxyMetrics.ejections;
     this.#proxy = this.#makeProxy();
   }
 
@@ -140,7 +137,8 @@ class ProxyWorker {
 
   #counts(): WorkerCounts {
     this.#proxy.forgetRetiredRoutes();
-    this.#proxyMetrics.ejections = this.#ejectionsBefore + this.#proxy.health.ejectionsTotal;
+    this.#proxyMetrics.endpointsEjected = this.#proxy.health.ejected;
+    this.#proxyMetrics.upstreamsPanicking = this.#proxy.upstreams.panicking;
     return { proxy: this.#proxyMetrics.counts(), routes: this.#requestMetrics.counts() };
   }
 

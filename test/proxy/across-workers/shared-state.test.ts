@@ -7,6 +7,7 @@ import {
   makeDirectoryBuffers,
 } from "../../../src/proxy/across-workers/endpoint-directory.ts";
 import { makeSharedBuffers, SharedState } from "../../../src/proxy/across-workers/shared-state.ts";
+import { defaultOutliers } from "../../../src/proxy/filter.ts";
 import { HealthRegistry, verdictKey } from "../../../src/proxy/upstream/health.ts";
 import { ManualClock } from "../../../src/util/clock.ts";
 
@@ -35,20 +36,25 @@ function twoWorkers() {
   const clock = new ManualClock();
   const buffers = makeSharedBuffers(2);
   const states = [0, 1, 2].map((worker) => new SharedState(buffers, worker));
-  const [first, second] = states.slice(0, 2).map((state) => new HealthRegistry(clock, state.endpoints));
-  return { clock, first: first!, second: second!, owner: states[2]! };
+  const ejections: string[] = [];
+  const [first, second] = states
+    .slice(0, 2)
+    .map((state) => new HealthRegistry(clock, state.endpoints, (reason) => ejections.push(reason)));
+  return { clock, first: first!, second: second!, owner: states[2]!, ejections };
 }
+
+const checkedBy = (check: string) => ({ check, outliers: defaultOutliers });
 
 describe("an endpoint of two workers", () => {
   test("is ejected for both by failures of both", () => {
-    const { clock, first, second } = twoWorkers();
+    const { clock, first, second, ejections } = twoWorkers();
     const [a, b] = [first.acquire(address), second.acquire(address)];
     a.failed("refused");
     b.failed("refused");
     expect([a.isUsable, b.isUsable]).toEqual([true, true]);
     a.failed("refused");
     expect([a.isUsable, b.isUsable]).toEqual([false, false]);
-    expect(first.ejectionsTotal + second.ejectionsTotal).toBe(1);
+    expect(ejections).toEqual(["failures"]);
     clock.advanceMs(1_000);
     b.started();
     // The trial of one is the trial of all.
@@ -104,7 +110,7 @@ describe("a failed check", () => {
 
   test("keeps an endpoint from being used, by every worker, until it passes", () => {
     const { first, second, owner } = twoWorkers();
-    const [a, b] = [first.acquire(address, "check"), second.acquire(address, "check")];
+    const [a, b] = [first.acquire(address, checkedBy("check")), second.acquire(address, checkedBy("check"))];
     expect([a.isUsable, b.isUsable]).toEqual([true, true]);
     const { cells } = verdictOn(owner, "check");
     cells.failedCheck = true;
@@ -117,19 +123,23 @@ describe("a failed check", () => {
   test("is there for a worker that comes later", () => {
     const { second, owner } = twoWorkers();
     verdictOn(owner, "check").cells.failedCheck = true;
-    expect(second.acquire(address, "check").isUsable).toBe(false);
+    expect(second.acquire(address, checkedBy("check")).isUsable).toBe(false);
   });
 
   test("does not concern upstreams with another check, or without one", () => {
     const { first, owner } = twoWorkers();
-    const [a, b, c] = [first.acquire(address), first.acquire(address, "check"), first.acquire(address, "c2")];
+    const [a, b, c] = [
+      first.acquire(address),
+      first.acquire(address, checkedBy("check")),
+      first.acquire(address, checkedBy("c2")),
+    ];
     verdictOn(owner, "check").cells.failedCheck = true;
     expect([a.isUsable, b.isUsable, c.isUsable]).toEqual([true, false, true]);
   });
 
   test("leaves connection failures what they are: those of all upstreams count", () => {
     const { first } = twoWorkers();
-    const [a, b] = [first.acquire(address), first.acquire(address, "check")];
+    const [a, b] = [first.acquire(address), first.acquire(address, checkedBy("check"))];
     a.failed("refused");
     b.failed("refused");
     a.failed("refused");
@@ -138,13 +148,13 @@ describe("a failed check", () => {
 
   test("is forgotten when nobody has the endpoint any more", () => {
     const { first, owner } = twoWorkers();
-    const a = first.acquire(address, "check");
+    const a = first.acquire(address, checkedBy("check"));
     const verdict = verdictOn(owner, "check");
     verdict.cells.failedCheck = true;
     first.release(a);
     verdict.release();
     expect(owner.endpoints.size).toBe(0);
-    expect([a.isUsable, first.acquire(address, "check").isUsable]).toEqual([true, true]);
+    expect([a.isUsable, first.acquire(address, checkedBy("check")).isUsable]).toEqual([true, true]);
   });
 });
 

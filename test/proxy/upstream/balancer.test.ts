@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Balancer } from "../../../src/proxy/upstream/balancer/balancer.ts";
-import { RoundRobin } from "../../../src/proxy/upstream/balancer/round-robin.ts";
+import { createBalancer } from "../../../src/proxy/upstream/balancer/create.ts";
+import { defaultUpstreamSettings } from "../../../src/proxy/routing/upstream-settings.ts";
 import { ManualClock } from "../../../src/util/clock.ts";
 import { request } from "../routing/ir-builder.ts";
 import { FakeSource, parseEndpoints as parse, type FakeEndpoint } from "./fakes.ts";
@@ -10,9 +11,9 @@ const anyRequest = request("a.example/");
 
 function setUp(text: string, random = 0) {
   const source = new FakeSource();
-  const balancer: Balancer<FakeEndpoint> = new RoundRobin(
+  const balancer: Balancer<FakeEndpoint> = createBalancer(
+    { ...defaultUpstreamSettings, ejectedPercentMax: 100, panicPercent: 1 },
     { source, clock: new ManualClock(), random: () => random },
-    0,
   );
   balancer.update(parse(text));
   const next = (...tried: readonly string[]): string =>

@@ -8,20 +8,40 @@ export class FakeEndpoint implements BalancedEndpoint {
   readonly key: string;
   readonly latency = new Latency();
   active = 0;
-  isUsable = true;
+  failedCheck = false;
+  ejectedAtMs = 0;
+  trialAtMs = 0;
   holders = 0;
+  readonly #source: FakeSource;
+  #isUsable = true;
 
-  constructor(address: string) {
+  constructor(address: string, source: FakeSource) {
     this.address = address;
     this.key = `${address}:80`;
+    this.#source = source;
+  }
+
+  get isUsable(): boolean {
+    return this.#isUsable && !this.failedCheck;
+  }
+
+  /** False: it is ejected, and no trial is due. */
+  set isUsable(value: boolean) {
+    this.#isUsable = value;
+    this.#source.changes += 1;
+  }
+
+  get isEjected(): boolean {
+    return !this.#isUsable;
   }
 }
 
 export class FakeSource implements EndpointSource<FakeEndpoint> {
+  changes = 0;
   readonly #made = new Map<string, FakeEndpoint>();
 
   get(address: string): FakeEndpoint {
-    const endpoint = this.#made.get(address) ?? new FakeEndpoint(address);
+    const endpoint = this.#made.get(address) ?? new FakeEndpoint(address, this);
     this.#made.set(address, endpoint);
     return endpoint;
   }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { defaultOutliers, type OutlierSettings } from "../../../src/proxy/filter.ts";
 import { endpointKey, HealthRegistry } from "../../../src/proxy/upstream/health.ts";
 import { ManualClock } from "../../../src/util/clock.ts";
 
@@ -6,7 +7,8 @@ const address = { address: "10.0.0.1", port: 80 };
 
 function setUp() {
   const clock = new ManualClock();
-  const registry = new HealthRegistry(clock);
+  const ejections: string[] = [];
+  const registry = new HealthRegistry(clock, undefined, (reason) => ejections.push(reason));
   const endpoint = registry.acquire(address);
   const fail = (times: number): void => {
     for (let i = 0; i < times; i++) endpoint.failed("connection refused");
@@ -19,7 +21,7 @@ function setUp() {
     if (ok) endpoint.succeeded();
     else endpoint.failed("still refused");
   };
-  return { clock, registry, endpoint, fail, trialAfter };
+  return { clock, registry, ejections, endpoint, fail, trialAfter };
 }
 
 describe("an endpoint", () => {
@@ -118,7 +120,7 @@ describe("an endpoint", () => {
   test("reports its state", () => {
     const { clock, endpoint, fail } = setUp();
     clock.advanceMs(500);
-    const unchecked = { key: "10.0.0.1:80", check: "", failedCheck: false };
+    const unchecked = { key: "10.0.0.1:80", check: "", outliers: "", failedCheck: false };
     const healthy = { ...unchecked, state: "healthy", forMs: 500, reason: "", failuresInARow: 0 };
     expect(endpoint.report()).toEqual({ ...healthy, ejectionsTotal: 0, trialInMs: 0 });
     fail(3);
@@ -139,6 +141,131 @@ describe("an endpoint", () => {
   });
 });
 
+describe("responses", () => {
+  function setUpWith(outliers: Partial<OutlierSettings>) {
+    const { clock, registry, ejections } = setUp();
+    const endpoint = registry.acquire(address, {
+      check: "",
+      outliers: { ...defaultOutliers, ...outliers },
+    });
+    /** One attempt that brings a response, whole unless it broke off. */
+    const respond = (status: number, brokeOff = false): void => {
+      const isTrial = endpoint.started();
+      endpoint.succeeded();
+      endpoint.responded(status, isTrial);
+      if (brokeOff) endpoint.brokeOff("reset");
+      else endpoint.completed(isTrial);
+      endpoint.finished();
+    };
+    return { clock, registry, ejections, endpoint, respond };
+  }
+
+  test.each([
+    [{ statusesMax: 3 }, [500, 503, 599], true],
+    [{ statusesMax: 3 }, [500, 500, 200, 500, 500], false],
+    [{ statusesMax: 3 }, [500, 500, 404, 500, 500], false],
+    [{ statusesMax: 3 }, [501, 505, 501, 505], false],
+    [{ statusesMax: 3 }, [500, 501, 500, 500], false],
+    [{ statusesMax: 1 }, [502], true],
+    [{ statusesMax: 0 }, [500, 500, 500, 500, 500, 500], false],
+    [{}, [500, 500, 500, 500, 500, 500], false],
+  ] as const)("with %j and statuses %j: ejected is %s", (outliers, statuses, isEjected) => {
+    const { endpoint, ejections, respond } = setUpWith(outliers);
+    for (const status of statuses) respond(status);
+    expect([endpoint.isEjected, ejections]).toEqual([isEjected, isEjected ? ["statuses"] : []]);
+  });
+
+  test.each([
+    [{}, 3, true],
+    [{}, 2, false],
+    [{ failuresMax: 1 }, 1, true],
+    [{ failuresMax: 0 }, 100, false],
+  ])("with %j and %i that broke off in a row: ejected is %s", (outliers, times, isEjected) => {
+    const { endpoint, ejections, respond } = setUpWith(outliers);
+    respond(200);
+    for (let i = 0; i < times; i += 1) respond(200, true);
+    expect([endpoint.isEjected, ejections]).toEqual([isEjected, isEjected ? ["breaks"] : []]);
+  });
+
+  test("with failures switched off, connections that fail eject nothing", () => {
+    const { endpoint } = setUpWith({ failuresMax: 0 });
+    for (let i = 0; i < 100; i += 1) endpoint.failed("refused");
+    expect(endpoint.isEjected).toBe(false);
+  });
+
+  test("of one kind do not end the run of another", () => {
+    const { endpoint, respond } = setUpWith({ statusesMax: 3 });
+    respond(500, true);
+    respond(500, true);
+    expect(endpoint.isEjected).toBe(false);
+    respond(500);
+    expect(endpoint.report()).toMatchObject({ state: "ejected", reason: "status 500" });
+  });
+
+  test.each(["statuses", "breaks"] as const)(
+    "end an ejection for %s only when they were asked for after it, and doubles it when they are as bad",
+    (kind) => {
+      const { clock, endpoint, ejections, respond } = setUpWith({ statusesMax: 3 });
+      const early = endpoint.started();
+      const bad = (): void => (kind === "statuses" ? respond(500) : respond(200, true));
+      for (let i = 0; i < 3; i += 1) bad();
+      endpoint.succeeded();
+      endpoint.responded(200, early);
+      endpoint.completed(early);
+      endpoint.finished();
+      expect([early, endpoint.isEjected]).toEqual([false, true]);
+      clock.advanceMs(1_000);
+      expect(endpoint.isUsable).toBe(true);
+      bad();
+      clock.advanceMs(1_999);
+      expect(endpoint.isUsable).toBe(false);
+      clock.advanceMs(1);
+      expect(endpoint.isUsable).toBe(true);
+      respond(200);
+      expect([endpoint.isEjected, ejections]).toEqual([false, [kind, kind]]);
+      expect(endpoint.report()).toMatchObject({ state: "healthy", reason: "", failuresInARow: 0 });
+      bad();
+      bad();
+      expect(endpoint.isEjected).toBe(false);
+    },
+  );
+
+  test("have the times of the settings", () => {
+    const { clock, endpoint, respond } = setUpWith({
+      statusesMax: 1,
+      ejectionMinMs: 5_000,
+      ejectionMaxMs: 7_000,
+    });
+    for (const ms of [5_000, 7_000, 7_000]) {
+      respond(500);
+      clock.advanceMs(ms - 1);
+      expect(endpoint.isUsable).toBe(false);
+      clock.advanceMs(1);
+      expect(endpoint.isUsable).toBe(true);
+    }
+  });
+
+  test("harm no upstream that judges otherwise, while all see who is busy", () => {
+    const { registry, endpoint, respond } = setUpWith({ statusesMax: 1 });
+    const other = registry.acquire(address);
+    respond(500);
+    expect([endpoint.isEjected, other.isEjected, other.report().outliers]).toEqual([true, false, ""]);
+    endpoint.started();
+    expect([endpoint.active, other.active]).toEqual([1, 1]);
+    for (let i = 0; i < 3; i += 1) other.failed("refused");
+    expect(other.isEjected).toBe(true);
+    expect([registry.size, registry.ejected]).toEqual([2, 1]);
+    registry.release(endpoint);
+    endpoint.finished();
+    registry.release(other);
+    // One more holder: that of the set-up.
+    expect(registry.size).toBe(1);
+    expect(
+      registry.acquire(address, { check: "", outliers: { ...defaultOutliers, statusesMax: 1 } }).isEjected,
+    ).toBe(false);
+  });
+});
+
 describe("the registry", () => {
   test("has one endpoint for each address and port, shared by all who hold it", () => {
     const { registry, endpoint } = setUp();
@@ -148,30 +275,20 @@ describe("the registry", () => {
   });
 
   test("forgets an endpoint when the last one lets it go, but not what it counted", () => {
-    const { registry, endpoint, fail } = setUp();
+    const { registry, ejections, endpoint, fail } = setUp();
     registry.acquire(address);
     fail(3);
     registry.release(endpoint);
     expect(registry.size).toBe(1);
     registry.release(endpoint);
     expect(registry.size).toBe(0);
-    expect(registry.ejectionsTotal).toBe(1);
+    expect(ejections).toEqual(["failures"]);
     expect(registry.acquire(address)).not.toBe(endpoint);
     expect(registry.acquire(address).isUsable).toBe(true);
     // A late release of the old one does not touch the new one.
     registry.release(endpoint);
     expect(registry.size).toBe(1);
-    expect(registry.ejectionsTotal).toBe(1);
-  });
-
-  test("takes outcomes by key", () => {
-    const { registry, endpoint } = setUp();
-    for (let i = 0; i < 3; i++) registry.onConnectOutcome("10.0.0.1:80", "refused");
-    registry.onConnectOutcome("10.9.9.9:80", "refused");
-    expect(endpoint.isUsable).toBe(false);
-    registry.onConnectOutcome("10.0.0.1:80", null);
-    expect(endpoint.isUsable).toBe(true);
-    expect(registry.reports().map(({ key }) => key)).toEqual(["10.0.0.1:80"]);
+    expect(ejections).toEqual(["failures"]);
   });
 
   test.each([

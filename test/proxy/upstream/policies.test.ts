@@ -27,7 +27,13 @@ function setUp(settings: Partial<UpstreamSettings>, endpoints: string, seed = 1)
   const source = new FakeSource();
   const clock = new ManualClock();
   const balancer: Balancer<FakeEndpoint> = createBalancer(
-    { ...defaultUpstreamSettings, name: "default-web-80", ...settings },
+    {
+      ...defaultUpstreamSettings,
+      ejectedPercentMax: 100,
+      panicPercent: 1,
+      name: "default-web-80",
+      ...settings,
+    },
     { source, clock, random: seededRandom(seed) },
   );
   balancer.update(parseEndpoints(endpoints));

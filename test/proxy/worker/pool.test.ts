@@ -59,7 +59,7 @@ describe("workers", () => {
     for (let i = 0; i < 8; i += 1) await ask(clients[0]!);
     const { proxy } = await harness.counted();
     expect(proxy.upstreamConnectFailures).toBeGreaterThanOrEqual(3);
-    expect(proxy.ejections).toBeGreaterThanOrEqual(1);
+    expect(proxy.ejections.get("failures")).toBeGreaterThanOrEqual(1);
     const report = (await harness.pool.health()).find(({ key }) => key === `127.0.0.1:${dead}`);
     expect(report?.state).not.toBe("healthy");
     expect(report?.reason).toContain("ECONNREFUSED");

@@ -4,15 +4,15 @@
 import type { EndpointIr } from "../../../ir/routing.ts";
 import type { HashSettings, RequestView } from "../../filter.ts";
 import { hashOf } from "../hash-key.ts";
-import type { BalancedEndpoint, BalancerServices } from "./balancer.ts";
-import { isEligible, PeerBalancer } from "./peers.ts";
+import type { BalancedEndpoint, PolicyServices } from "./balancer.ts";
+import { PeerPolicy } from "./peers.ts";
 import { Ring } from "./ring.ts";
 
-export class ConsistentHash<E extends BalancedEndpoint> extends PeerBalancer<E> {
+export class ConsistentHash<E extends BalancedEndpoint> extends PeerPolicy<E> {
   readonly #settings: HashSettings;
   #ring = new Ring([]);
 
-  constructor(services: BalancerServices<E>, settings: HashSettings) {
+  constructor(services: PolicyServices<E>, settings: HashSettings) {
     super(services);
     this.#settings = settings;
   }
@@ -22,12 +22,12 @@ export class ConsistentHash<E extends BalancedEndpoint> extends PeerBalancer<E> 
     this.#ring = new Ring(this.peers.list.map(({ endpoint: { key }, weight }) => ({ key, weight })));
   }
 
-  protected override choose(tried: readonly E[], mustBeUsable: boolean, request: RequestView): E | null {
+  override choose(tried: readonly E[], mustBeUsable: boolean, request: RequestView): E | null {
     const point = this.#ring.find(hashOf(this.#settings.parts, request));
     if (this.#settings.loadFactorMax === 0) {
       // Nearly always, and without a look at every endpoint.
       const home = this.peers.list[this.#ring.owner(point)]?.endpoint;
-      if (home !== undefined && isEligible(home, tried, mustBeUsable)) return home;
+      if (home !== undefined && this.isEligible(home, tried, mustBeUsable)) return home;
     }
     const bound = this.#boundOf(tried, mustBeUsable);
     return bound < 0 ? null : this.#walk(point, bound, tried, mustBeUsable);
@@ -44,7 +44,7 @@ export class ConsistentHash<E extends BalancedEndpoint> extends PeerBalancer<E> 
     let active = 0;
     for (let i = 0; i < list.length; i += 1) {
       const peer = list[i];
-      if (peer === undefined || !isEligible(peer.endpoint, tried, mustBeUsable)) continue;
+      if (peer === undefined || !this.isEligible(peer.endpoint, tried, mustBeUsable)) continue;
       weights += peer.weight;
       active += peer.endpoint.active;
     }
@@ -56,7 +56,7 @@ export class ConsistentHash<E extends BalancedEndpoint> extends PeerBalancer<E> 
     for (let point = from; ; point = this.#ring.before(point)) {
       const peer = this.peers.list[this.#ring.owner(point)];
       if (peer === undefined || peer.endpoint.active >= Math.ceil(bound * peer.weight)) continue;
-      if (isEligible(peer.endpoint, tried, mustBeUsable)) return peer.endpoint;
+      if (this.isEligible(peer.endpoint, tried, mustBeUsable)) return peer.endpoint;
     }
   }
 }

@@ -1,6 +1,7 @@
 // Settings of an upstream to its policy: cookie affinity comes before hashing, and hashing before `load-balance`.
 import type { CompiledUpstreamSettings } from "../../routing/snapshot.ts";
-import type { BalancedEndpoint, Balancer, BalancerServices } from "./balancer.ts";
+import { Rotation } from "../rotation.ts";
+import type { BalancedEndpoint, Balancer, BalancerServices, Policy, PolicyServices } from "./balancer.ts";
 import { ConsistentHash } from "./consistent-hash.ts";
 import { Ewma } from "./ewma.ts";
 import { LeastRequest } from "./least-request.ts";
@@ -8,11 +9,21 @@ import { RoundRobin } from "./round-robin.ts";
 import { StickyBalanced } from "./sticky-balanced.ts";
 import { StickyPersistent } from "./sticky-persistent.ts";
 import { SubsetHash } from "./subset-hash.ts";
+import { UpstreamBalancer } from "./upstream-balancer.ts";
 
 export function createBalancer<E extends BalancedEndpoint>(
   settings: CompiledUpstreamSettings,
   services: BalancerServices<E>,
 ): Balancer<E> {
+  const rotation = new Rotation<E>(services.source, settings);
+  const shared = { ...services, rotation };
+  return new UpstreamBalancer(createPolicy(settings, shared), createPolicy(settings, shared), rotation);
+}
+
+function createPolicy<E extends BalancedEndpoint>(
+  settings: CompiledUpstreamSettings,
+  services: PolicyServices<E>,
+): Policy<E> {
   const { affinity, hash, policy, slowStartMs, name } = settings;
   if (affinity !== null) {
     return affinity.mode === "persistent"

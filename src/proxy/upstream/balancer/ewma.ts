@@ -2,14 +2,14 @@
 // requests wait there already.
 import type { EndpointIr } from "../../../ir/routing.ts";
 import type { Clock } from "../../../util/clock.ts";
-import type { BalancedEndpoint, BalancerServices } from "./balancer.ts";
-import { PeerBalancer } from "./peers.ts";
+import type { BalancedEndpoint, PolicyServices } from "./balancer.ts";
+import { PeerPolicy } from "./peers.ts";
 
-export class Ewma<E extends BalancedEndpoint> extends PeerBalancer<E> {
+export class Ewma<E extends BalancedEndpoint> extends PeerPolicy<E> {
   override readonly measuresLatency = true;
   readonly #clock: Clock;
 
-  constructor(services: BalancerServices<E>, slowStartMs: number) {
+  constructor(services: PolicyServices<E>, slowStartMs: number) {
     super(services, slowStartMs);
     this.#clock = services.clock;
   }
@@ -25,7 +25,7 @@ export class Ewma<E extends BalancedEndpoint> extends PeerBalancer<E> {
     for (const each of latencies) if (!each.isKnown) each.startAt(average, nowMs);
   }
 
-  protected override choose(tried: readonly E[], mustBeUsable: boolean): E | null {
+  override choose(tried: readonly E[], mustBeUsable: boolean): E | null {
     const first = this.peers.draw(tried, mustBeUsable, null);
     const second = first === null ? null : this.peers.draw(tried, mustBeUsable, first);
     if (first === null || second === null) return first;

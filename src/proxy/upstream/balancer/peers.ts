@@ -2,20 +2,19 @@
 // fair draw among those that may be picked.
 import type { EndpointIr } from "../../../ir/routing.ts";
 import type { RequestView } from "../../filter.ts";
-import type { BalancedEndpoint, Balancer, BalancerServices } from "./balancer.ts";
+import type { Rotation } from "../rotation.ts";
+import type { BalancedEndpoint, Policy, PolicyServices } from "./balancer.ts";
 
 /** The share that a new endpoint begins with. */
 const shareMin = 0.1;
 /** Draws that may hit an endpoint that is out of the question, before all endpoints are looked at. */
 const drawsMax = 8;
 
-const none: readonly never[] = [];
-
 export interface Peer<E> {
   readonly endpoint: E;
   readonly weight: number;
-  /** When it came. -Infinity: it was there from the beginning. */
-  readonly sinceMs: number;
+  /** When it came, or came back. -Infinity: it was there from the beginning. */
+  sinceMs: number;
 }
 
 /** How much of its weight counts: it grows over `slowStartMs`. */
@@ -23,25 +22,26 @@ export function warmth(sinceMs: number, slowStartMs: number, nowMs: number): num
   return slowStartMs === 0 ? 1 : Math.min(1, Math.max(shareMin, (nowMs - sinceMs) / slowStartMs));
 }
 
+/** Null for `rotation`: it may be out of it. */
 export function isEligible<E extends BalancedEndpoint>(
   endpoint: E,
   tried: readonly E[],
-  mustBeUsable: boolean,
+  rotation: Rotation<E> | null,
 ): boolean {
   if (tried.length > 0 && tried.includes(endpoint)) return false;
-  return !mustBeUsable || endpoint.isUsable;
+  return rotation === null || rotation.includes(endpoint);
 }
 
 export class Peers<E extends BalancedEndpoint> {
   list: readonly Peer<E>[] = [];
-  readonly #services: BalancerServices<E>;
+  readonly #services: PolicyServices<E>;
   readonly #slowStartMs: number;
   #weightMax = 0;
   #hasWeights = false;
   /** When the last slow start is over; 0: none is under way. */
   #warmAtMs = 0;
 
-  constructor(services: BalancerServices<E>, slowStartMs = 0) {
+  constructor(services: PolicyServices<E>, slowStartMs = 0) {
     this.#services = services;
     this.#slowStartMs = slowStartMs;
   }
@@ -64,36 +64,49 @@ export class Peers<E extends BalancedEndpoint> {
     for (const { endpoint } of old) source.release(endpoint);
   }
 
+  cameBack(endpoint: E): void {
+    if (this.#slowStartMs === 0) return;
+    const peer = this.list.find((each) => each.endpoint === endpoint);
+    if (peer === undefined) return;
+    peer.sinceMs = this.#services.clock.nowMs();
+    this.#warmAtMs = peer.sinceMs + this.#slowStartMs;
+  }
+
   /** One that may be picked and is not `except`, by weight; null: there is none. */
   draw(tried: readonly E[], mustBeUsable: boolean, except: E | null): E | null {
     const { list } = this;
     const { random } = this.#services;
+    const rotation = mustBeUsable ? this.#services.rotation : null;
     const nowMs = this.#timeOfSlowStart();
     const isUneven = this.#hasWeights || nowMs >= 0;
     for (let i = 0; i < drawsMax && list.length > 0; i += 1) {
       const peer = list[Math.floor(random() * list.length)];
       if (peer === undefined || peer.endpoint === except) continue;
-      if (!isEligible(peer.endpoint, tried, mustBeUsable)) continue;
+      if (!isEligible(peer.endpoint, tried, rotation)) continue;
       if (isUneven && random() * this.#weightMax >= this.#shareOf(peer, nowMs)) continue;
       return peer.endpoint;
     }
-    return this.#drawOfAll(tried, mustBeUsable, except, nowMs);
+    return this.#drawOfAll(tried, rotation, { except, nowMs });
   }
 
-  #drawOfAll(tried: readonly E[], mustBeUsable: boolean, except: E | null, nowMs: number): E | null {
+  #drawOfAll(
+    tried: readonly E[],
+    rotation: Rotation<E> | null,
+    { except, nowMs }: { readonly except: E | null; readonly nowMs: number },
+  ): E | null {
     const { list } = this;
     let total = 0;
     for (let i = 0; i < list.length; i += 1) {
       const peer = list[i];
       if (peer === undefined || peer.endpoint === except) continue;
-      if (isEligible(peer.endpoint, tried, mustBeUsable)) total += this.#shareOf(peer, nowMs);
+      if (isEligible(peer.endpoint, tried, rotation)) total += this.#shareOf(peer, nowMs);
     }
     let left = this.#services.random() * total;
     let last: E | null = null;
     for (let i = 0; i < list.length && left >= 0; i += 1) {
       const peer = list[i];
       if (peer === undefined || peer.endpoint === except) continue;
-      if (!isEligible(peer.endpoint, tried, mustBeUsable)) continue;
+      if (!isEligible(peer.endpoint, tried, rotation)) continue;
       last = peer.endpoint;
       left -= this.#shareOf(peer, nowMs);
     }
@@ -114,14 +127,17 @@ export class Peers<E extends BalancedEndpoint> {
   }
 }
 
-/** What policies without sessions have in common: the order in which endpoints come into question. */
-export abstract class PeerBalancer<E extends BalancedEndpoint> implements Balancer<E> {
+/** What policies without sessions have in common. */
+export abstract class PeerPolicy<E extends BalancedEndpoint> implements Policy<E> {
   readonly measuresLatency: boolean = false;
   readonly sessionKey = "";
+  readonly namesEndpoints = false;
   protected readonly peers: Peers<E>;
+  readonly #rotation: Rotation<E>;
 
-  constructor(services: BalancerServices<E>, slowStartMs = 0) {
+  constructor(services: PolicyServices<E>, slowStartMs = 0) {
     this.peers = new Peers(services, slowStartMs);
+    this.#rotation = services.rotation;
   }
 
   get endpoints(): readonly E[] {
@@ -132,21 +148,21 @@ export abstract class PeerBalancer<E extends BalancedEndpoint> implements Balanc
     this.peers.update(endpoints);
   }
 
-  pick(tried: readonly E[], request: RequestView): E | null {
-    const { list } = this.peers;
-    // A single endpoint is the only choice in every case.
-    if (list.length <= 1) return list[0]?.endpoint ?? null;
-    return (
-      this.choose(tried, true, request) ??
-      this.choose(tried, false, request) ??
-      (tried.length === 0 ? null : (this.choose(none, true, request) ?? this.choose(none, false, request)))
-    );
+  keep(): null {
+    return null;
+  }
+
+  cameBack(endpoint: E): void {
+    this.peers.cameBack(endpoint);
   }
 
   close(): void {
     this.update([]);
   }
 
-  /** One of those that are not `tried`, and usable when they must be; null: there is none. */
-  protected abstract choose(tried: readonly E[], mustBeUsable: boolean, request: RequestView): E | null;
+  abstract choose(tried: readonly E[], mustBeUsable: boolean, request: RequestView): E | null;
+
+  protected isEligible(endpoint: E, tried: readonly E[], mustBeUsable: boolean): boolean {
+    return isEligible(endpoint, tried, mustBeUsable ? this.#rotation : null);
+  }
 }

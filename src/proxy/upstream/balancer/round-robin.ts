@@ -2,7 +2,8 @@
 // weights that is a rotation, which needs no look at every endpoint for each request. During a slow start weights change
 // with time.
 import type { EndpointIr } from "../../../ir/routing.ts";
-import type { BalancedEndpoint, Balancer, BalancerServices } from "./balancer.ts";
+import type { BalancedEndpoint, Policy, PolicyServices } from "./balancer.ts";
+import type { Rotation } from "../rotation.ts";
 import { isEligible, warmth, type Peer } from "./peers.ts";
 
 /** How far into its order of picks a new balancer starts at most. Bounds what its first update costs. */
@@ -15,10 +16,11 @@ interface RatedPeer<E> extends Peer<E> {
   current: number;
 }
 
-export class RoundRobin<E extends BalancedEndpoint> implements Balancer<E> {
+export class RoundRobin<E extends BalancedEndpoint> implements Policy<E> {
   readonly measuresLatency = false;
   readonly sessionKey = "";
-  readonly #services: BalancerServices<E>;
+  readonly namesEndpoints = false;
+  readonly #services: PolicyServices<E>;
   readonly #slowStartMs: number;
   #peers: readonly RatedPeer<E>[] = [];
   #weightTotal = 0;
@@ -29,7 +31,7 @@ export class RoundRobin<E extends BalancedEndpoint> implements Balancer<E> {
   #position = 0;
 
   /** Where to begin is random: replicas and upstreams should not all begin with the same endpoint. */
-  constructor(services: BalancerServices<E>, slowStartMs: number) {
+  constructor(services: PolicyServices<E>, slowStartMs: number) {
     this.#services = services;
     this.#slowStartMs = slowStartMs;
   }
@@ -65,33 +67,36 @@ export class RoundRobin<E extends BalancedEndpoint> implements Balancer<E> {
     if (old.length === 0) this.#startAnywhere();
   }
 
-  pick(tried: readonly E[]): E | null {
-    // A single endpoint is the only choice in every case.
-    if (this.#peers.length === 1) return this.#peers[0]?.endpoint ?? null;
-    return (
-      this.#next(tried, true) ??
-      this.#next(tried, false) ??
-      (tried.length === 0 ? null : (this.#next(none, true) ?? this.#next(none, false)))
-    );
+  keep(): null {
+    return null;
+  }
+
+  choose(tried: readonly E[], mustBeUsable: boolean): E | null {
+    const rotation = mustBeUsable ? this.#services.rotation : null;
+    return this.#isWeighted || this.#warmAtMs !== 0
+      ? this.#heaviest(tried, rotation)
+      : this.#following(tried, rotation);
+  }
+
+  cameBack(endpoint: E): void {
+    if (this.#slowStartMs === 0) return;
+    const peer = this.#peers.find((each) => each.endpoint === endpoint);
+    if (peer === undefined) return;
+    peer.sinceMs = this.#services.clock.nowMs();
+    this.#warmAtMs = peer.sinceMs + this.#slowStartMs;
   }
 
   close(): void {
     this.update([]);
   }
 
-  #next(tried: readonly E[], mustBeUsable: boolean): E | null {
-    return this.#isWeighted || this.#warmAtMs !== 0
-      ? this.#heaviest(tried, mustBeUsable)
-      : this.#following(tried, mustBeUsable);
-  }
-
-  #following(tried: readonly E[], mustBeUsable: boolean): E | null {
+  #following(tried: readonly E[], rotation: Rotation<E> | null): E | null {
     const peers = this.#peers;
     let index = this.#position;
     for (let left = peers.length; left > 0; left--) {
       const endpoint = peers[index]?.endpoint;
       index = index + 1 < peers.length ? index + 1 : 0;
-      if (endpoint === undefined || !isEligible(endpoint, tried, mustBeUsable)) continue;
+      if (endpoint === undefined || !isEligible(endpoint, tried, rotation)) continue;
       this.#position = index;
       return endpoint;
     }
@@ -99,7 +104,7 @@ export class RoundRobin<E extends BalancedEndpoint> implements Balancer<E> {
   }
 
   /** Endpoints that may not be picked gain nothing meanwhile, so they do not come back to a burst. */
-  #heaviest(tried: readonly E[], mustBeUsable: boolean): E | null {
+  #heaviest(tried: readonly E[], rotation: Rotation<E> | null): E | null {
     const peers = this.#peers;
     const nowMs = this.#warmAtMs === 0 ? 0 : this.#services.clock.nowMs();
     if (nowMs >= this.#warmAtMs) this.#warmAtMs = 0;
@@ -108,7 +113,7 @@ export class RoundRobin<E extends BalancedEndpoint> implements Balancer<E> {
     let total = 0;
     for (let i = 0; i < peers.length; i++) {
       const peer = peers[i];
-      if (peer === undefined || !isEligible(peer.endpoint, tried, mustBeUsable)) continue;
+      if (peer === undefined || !isEligible(peer.endpoint, tried, rotation)) continue;
       const weight = isWarm ? peer.weight : peer.weight * warmth(peer.sinceMs, this.#slowStartMs, nowMs);
       total += weight;
       peer.current += weight;
@@ -122,7 +127,7 @@ export class RoundRobin<E extends BalancedEndpoint> implements Balancer<E> {
   #startAnywhere(): void {
     if (this.#isWeighted) {
       const steps = Math.floor(this.#services.random() * Math.min(this.#weightTotal, startStepsMax));
-      for (let i = 0; i < steps; i++) this.#heaviest(none, false);
+      for (let i = 0; i < steps; i++) this.#heaviest(none, null);
     } else {
       this.#position = Math.floor(this.#services.random() * this.#peers.length);
     }

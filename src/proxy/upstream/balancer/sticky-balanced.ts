@@ -3,7 +3,7 @@
 import type { EndpointIr } from "../../../ir/routing.ts";
 import { crc32 } from "../../../util/crc32.ts";
 import type { AffinitySettings } from "../../filter.ts";
-import type { BalancedEndpoint, BalancerServices } from "./balancer.ts";
+import type { BalancedEndpoint, PolicyServices } from "./balancer.ts";
 import { isEligible } from "./peers.ts";
 import { Ring } from "./ring.ts";
 import { Sticky } from "./sticky.ts";
@@ -12,10 +12,11 @@ import { Sticky } from "./sticky.ts";
 const keysMax = 20;
 
 export class StickyBalanced<E extends BalancedEndpoint> extends Sticky<E> {
+  readonly namesEndpoints = false;
   readonly #random: () => number;
   #ring = new Ring([]);
 
-  constructor(services: BalancerServices<E>, settings: AffinitySettings) {
+  constructor(services: PolicyServices<E>, settings: AffinitySettings) {
     // Shares follow from the ring, so there is nothing to start slowly with.
     super(services, settings, 0);
     this.#random = services.random;
@@ -30,12 +31,13 @@ export class StickyBalanced<E extends BalancedEndpoint> extends Sticky<E> {
     return this.peers.list[this.#ring.owner(this.#ring.find(crc32(key)))]?.endpoint ?? null;
   }
 
-  protected override choose(tried: readonly E[], mustBeUsable: boolean): E | null {
+  override choose(tried: readonly E[], mustBeUsable: boolean): E | null {
+    const rotation = mustBeUsable ? this.rotation : null;
     const seconds = Math.floor(Date.now() / 1000);
     for (let i = 0; i < keysMax; i += 1) {
       const key = `${seconds}.${process.pid}.${Math.floor(this.#random() * 1_000_000)}`;
       const endpoint = this.find(key);
-      if (endpoint === null || !isEligible(endpoint, tried, mustBeUsable)) continue;
+      if (endpoint === null || !isEligible(endpoint, tried, rotation)) continue;
       this.sessionKey = key;
       return endpoint;
     }

@@ -3,17 +3,18 @@
 import { createHash } from "node:crypto";
 import type { EndpointIr } from "../../../ir/routing.ts";
 import type { AffinitySettings } from "../../filter.ts";
-import type { BalancedEndpoint, BalancerServices } from "./balancer.ts";
+import type { BalancedEndpoint, PolicyServices } from "./balancer.ts";
 import { Sticky } from "./sticky.ts";
 
 export class StickyPersistent<E extends BalancedEndpoint> extends Sticky<E> {
+  readonly namesEndpoints = true;
   readonly #salt: string;
   #byKey: ReadonlyMap<string, E> = new Map();
   #keys: ReadonlyMap<E, string> = new Map();
 
   /** `salt` keeps the names of one upstream's endpoints apart from those of others. */
   constructor(
-    services: BalancerServices<E>,
+    services: PolicyServices<E>,
     settings: AffinitySettings,
     options: { readonly slowStartMs: number; readonly salt: string },
   ) {
@@ -39,7 +40,7 @@ export class StickyPersistent<E extends BalancedEndpoint> extends Sticky<E> {
     return this.#byKey.get(key) ?? null;
   }
 
-  protected override choose(tried: readonly E[], mustBeUsable: boolean): E | null {
+  override choose(tried: readonly E[], mustBeUsable: boolean): E | null {
     const endpoint = this.peers.draw(tried, mustBeUsable, null);
     if (endpoint !== null) this.sessionKey = this.#keys.get(endpoint) ?? "";
     return endpoint;

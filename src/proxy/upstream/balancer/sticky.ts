@@ -3,19 +3,21 @@
 import type { EndpointIr } from "../../../ir/routing.ts";
 import type { AffinitySettings, RequestView } from "../../filter.ts";
 import { sessionKeyOf } from "../session.ts";
-import type { BalancedEndpoint, Balancer, BalancerServices } from "./balancer.ts";
+import type { Rotation } from "../rotation.ts";
+import type { BalancedEndpoint, Policy, PolicyServices } from "./balancer.ts";
 import { Peers } from "./peers.ts";
 
-const none: readonly never[] = [];
-
-export abstract class Sticky<E extends BalancedEndpoint> implements Balancer<E> {
+export abstract class Sticky<E extends BalancedEndpoint> implements Policy<E> {
   readonly measuresLatency = false;
+  abstract readonly namesEndpoints: boolean;
   sessionKey = "";
   protected readonly peers: Peers<E>;
+  protected readonly rotation: Rotation<E>;
   readonly #settings: AffinitySettings;
 
-  constructor(services: BalancerServices<E>, settings: AffinitySettings, slowStartMs: number) {
+  constructor(services: PolicyServices<E>, settings: AffinitySettings, slowStartMs: number) {
     this.peers = new Peers(services, slowStartMs);
+    this.rotation = services.rotation;
     this.#settings = settings;
   }
 
@@ -29,19 +31,20 @@ export abstract class Sticky<E extends BalancedEndpoint> implements Balancer<E> 
 
   /**
    * The endpoint of the cookie, even if it was tried or is ejected: the client's state is there. Unless the cookie is to
-   * change on failure; then, and without a cookie, the order is that of every balancer.
+   * change on failure.
    */
-  pick(tried: readonly E[], request: RequestView): E | null {
+  keep(tried: readonly E[], request: RequestView): E | null {
     const { cookieName, changesOnFailure } = this.#settings;
     this.sessionKey = "";
     const key = sessionKeyOf(request, cookieName);
     const kept = key === "" ? null : this.find(key);
-    if (kept !== null && (!changesOnFailure || (tried.length === 0 && kept.isUsable))) return kept;
-    return (
-      this.choose(tried, true) ??
-      this.choose(tried, false) ??
-      (tried.length === 0 ? null : (this.choose(none, true) ?? this.choose(none, false)))
-    );
+    if (kept !== null && (!changesOnFailure || (tried.length === 0 && this.rotation.includes(kept))))
+      return kept;
+    return null;
+  }
+
+  cameBack(endpoint: E): void {
+    this.peers.cameBack(endpoint);
   }
 
   close(): void {
@@ -52,5 +55,5 @@ export abstract class Sticky<E extends BalancedEndpoint> implements Balancer<E> 
   protected abstract find(key: string): E | null;
 
   /** An endpoint for a new session, as `choose` of other policies; sets `sessionKey`. */
-  protected abstract choose(tried: readonly E[], mustBeUsable: boolean): E | null;
+  abstract choose(tried: readonly E[], mustBeUsable: boolean): E | null;
 }

@@ -3,17 +3,17 @@
 import type { EndpointIr } from "../../../ir/routing.ts";
 import type { HashSettings, RequestView } from "../../filter.ts";
 import { hashOf } from "../hash-key.ts";
-import type { BalancedEndpoint, BalancerServices } from "./balancer.ts";
-import { isEligible, PeerBalancer, type Peer } from "./peers.ts";
+import type { BalancedEndpoint, PolicyServices } from "./balancer.ts";
+import { PeerPolicy, type Peer } from "./peers.ts";
 import { Ring } from "./ring.ts";
 
-export class SubsetHash<E extends BalancedEndpoint> extends PeerBalancer<E> {
+export class SubsetHash<E extends BalancedEndpoint> extends PeerPolicy<E> {
   readonly #settings: HashSettings;
   readonly #random: () => number;
   #subsets: readonly (readonly Peer<E>[])[] = [];
   #ring = new Ring([]);
 
-  constructor(services: BalancerServices<E>, settings: HashSettings) {
+  constructor(services: PolicyServices<E>, settings: HashSettings) {
     super(services);
     this.#settings = settings;
     this.#random = services.random;
@@ -34,12 +34,12 @@ export class SubsetHash<E extends BalancedEndpoint> extends PeerBalancer<E> {
     );
   }
 
-  protected override choose(tried: readonly E[], mustBeUsable: boolean, request: RequestView): E | null {
+  override choose(tried: readonly E[], mustBeUsable: boolean, request: RequestView): E | null {
     const { list } = this.peers;
     let hasAny = false;
     for (let i = 0; i < list.length && !hasAny; i += 1) {
       const peer = list[i];
-      hasAny = peer !== undefined && isEligible(peer.endpoint, tried, mustBeUsable);
+      hasAny = peer !== undefined && this.isEligible(peer.endpoint, tried, mustBeUsable);
     }
     if (!hasAny) return null;
     let point = this.#ring.find(hashOf(this.#settings.parts, request));
@@ -54,13 +54,13 @@ export class SubsetHash<E extends BalancedEndpoint> extends PeerBalancer<E> {
     let total = 0;
     for (let i = 0; i < subset.length; i += 1) {
       const peer = subset[i];
-      if (peer !== undefined && isEligible(peer.endpoint, tried, mustBeUsable)) total += peer.weight;
+      if (peer !== undefined && this.isEligible(peer.endpoint, tried, mustBeUsable)) total += peer.weight;
     }
     let left = this.#random() * total;
     let last: E | null = null;
     for (let i = 0; i < subset.length && left >= 0; i += 1) {
       const peer = subset[i];
-      if (peer === undefined || !isEligible(peer.endpoint, tried, mustBeUsable)) continue;
+      if (peer === undefined || !this.isEligible(peer.endpoint, tried, mustBeUsable)) continue;
       last = peer.endpoint;
       left -= peer.weight;
     }
