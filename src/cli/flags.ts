@@ -103,6 +103,11 @@ const file = matching("<file>", /./, "a file");
 const url = matching("<address>", /./, "an address such as https://10.0.0.1:6443");
 const perSecond = integer("<number>", "a number", 1_000_000, 1);
 
+const zoneName = matching(
+  "<zone>",
+  /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/,
+  "a label value: letters, digits, dashes, underscores and dots, 63 at most",
+);
 const path = matching("<path>", /^\/[\w/.~-]*$/, "a path that begins with /");
 
 const directories: FlagType<readonly string[]> = {
@@ -220,6 +225,30 @@ export const translateFlags = {
     default: translateDefaults.defaultSslCertificate,
     defaultText: "self-signed",
     description: "The Secret with the certificate for hosts that have none.",
+    group: "Defaults",
+  }),
+  enableTopologyAwareRouting: flag({
+    name: "enable-topology-aware-routing",
+    type: boolean,
+    default: translateDefaults.enableTopologyAwareRouting,
+    description:
+      "Services with the annotation service.kubernetes.io/topology-mode: auto prefer endpoints of our zone, as those with spec.trafficDistribution always do.",
+    group: "Defaults",
+  }),
+  zone: flag({
+    name: "zone",
+    type: zoneName,
+    default: process.env["FAIRWAY_ZONE"] ?? translateDefaults.zone,
+    defaultText: "FAIRWAY_ZONE of the environment",
+    description: "The zone of the node, as topology.kubernetes.io/zone has it. (Fairway only)",
+    group: "Defaults",
+  }),
+  nodeName: flag({
+    name: "node-name",
+    type: objectName,
+    default: process.env["NODE_NAME"] ?? translateDefaults.nodeName,
+    defaultText: "NODE_NAME of the environment",
+    description: "The node that this runs on, for Services that prefer endpoints of it. (Fairway only)",
     group: "Defaults",
   }),
   disableSvcExternalName: flag({

@@ -9,7 +9,6 @@ export const unsupportedFlags: readonly string[] = [
   "election-ttl",
   "enable-ssl-chain-completion",
   "enable-ssl-passthrough",
-  "enable-topology-aware-routing",
   "publish-service",
   "publish-status-address",
   "report-node-internal-ip-address",

@@ -82,6 +82,10 @@ export interface ServiceObject {
   readonly isExternalName: boolean;
   readonly externalName: string;
   readonly ports: readonly ServicePort[];
+  /** `PreferSameZone`, `PreferClose` (the same by its older name), `PreferSameNode`; empty when absent. */
+  readonly trafficDistribution: string;
+  /** The annotation that came before it; empty when absent. */
+  readonly topologyMode: string;
 }
 
 export interface ServicePort {
@@ -111,6 +115,9 @@ export interface SliceEndpoint {
   readonly isReady: boolean;
   readonly isServing: boolean;
   readonly isTerminating: boolean;
+  /** Names of `hints.forZones` and `hints.forNodes`: whose requests it is meant for. */
+  readonly zones: readonly string[];
+  readonly nodes: readonly string[];
 }
 
 export interface EndpointPort {

@@ -50,6 +50,9 @@ function decodeEndpoint(reader: FieldReader, { fields, field }: Item, type: Addr
   const addresses = reader
     .texts(fields["addresses"], `${field}.addresses`)
     .filter((item) => isAddressOf(reader, item.text, item.field, type));
+  const hints = reader.fields(fields["hints"], `${field}.hints`, "the endpoint is for every zone") ?? {};
+  const names = (list: string): readonly string[] =>
+    isAbsent(hints[list]) ? noNames : decodeNames(reader, hints[list], `${field}.hints.${list}`);
   return {
     field,
     addresses: addresses.map((item) => item.text),
@@ -57,7 +60,18 @@ function decodeEndpoint(reader: FieldReader, { fields, field }: Item, type: Addr
     // The API says to fall back to `ready` where `serving` is absent.
     isServing: condition("serving") ?? isReady,
     isTerminating: condition("terminating") ?? false,
+    zones: names("forZones"),
+    nodes: names("forNodes"),
   };
+}
+
+const noNames: readonly string[] = [];
+
+function decodeNames(reader: FieldReader, value: unknown, field: string): readonly string[] {
+  return reader.items(value, field, "hint").flatMap((item) => {
+    const name = reader.text(item.fields["name"], `${item.field}.name`, "the hint is left out");
+    return name === null ? [] : [name];
+  });
 }
 
 function isAddressOf(reader: FieldReader, text: string, field: string, type: AddressType): boolean {

@@ -3,6 +3,10 @@ import { isPortNumber } from "../names.ts";
 import type { ObjectMeta, ServiceObject, ServicePort } from "../objects.ts";
 import { isAbsent, type FieldReader, type Fields } from "./reader.ts";
 
+const topologyAnnotation = "service.kubernetes.io/topology-mode";
+
+const distributions: ReadonlySet<string> = new Set(["", "PreferSameZone", "PreferClose", "PreferSameNode"]);
+
 export function decodeService(reader: FieldReader, value: Fields, meta: ObjectMeta): ServiceObject {
   const spec = reader.fields(value["spec"], "spec", "the Service has no ports") ?? {};
   const type = reader.text(spec["type"], "spec.type", "it is read as ClusterIP") ?? "ClusterIP";
@@ -18,7 +22,14 @@ export function decodeService(reader: FieldReader, value: Fields, meta: ObjectMe
     const port = decodeServicePort(reader, fields, field);
     return port === null ? [] : [port];
   });
-  return { kind: "Service", meta, isExternalName, externalName, ports };
+  const all = "its endpoints are used alike";
+  const trafficDistribution = reader.text(spec["trafficDistribution"], "spec.trafficDistribution", all) ?? "";
+  if (!distributions.has(trafficDistribution)) {
+    const message = `found ${reader.describe(trafficDistribution)}, expected PreferSameZone, PreferClose or PreferSameNode`;
+    reader.note("warning", "spec.trafficDistribution", "UnsupportedValue", [message, all]);
+  }
+  const topologyMode = meta.annotations.get(topologyAnnotation) ?? "";
+  return { kind: "Service", meta, isExternalName, externalName, ports, trafficDistribution, topologyMode };
 }
 
 function decodeServicePort(reader: FieldReader, fields: Fields, field: string): ServicePort | null {

@@ -16,6 +16,7 @@ import {
 } from "../objects.ts";
 import type { TranslateOptions } from "./options.ts";
 import { findPort, isFreePort } from "./services.ts";
+import { nearness, prefersNear } from "./topology.ts";
 
 export interface ServiceEndpoints {
   /** One for each of the upstreams, in their order. */
@@ -73,6 +74,8 @@ interface Candidate {
   readonly address: string;
   readonly isReady: boolean;
   readonly isDraining: boolean;
+  readonly zones: readonly string[];
+  readonly nodes: readonly string[];
   readonly ports: readonly EndpointPort[];
 }
 
@@ -92,7 +95,8 @@ function gather(key: ObjectKey, index: ObjectIndex, resolver: EndpointResolver):
           const address = resolver.admit(object, `${endpoint.field}.addresses`, text);
           if (address === null) return [];
           const isDraining = endpoint.isServing && endpoint.isTerminating;
-          return [{ address, isReady: endpoint.isReady, isDraining, ports: slice.ports }];
+          const { isReady, zones, nodes } = endpoint;
+          return [{ address, isReady, isDraining, zones, nodes, ports: slice.ports }];
         }),
       );
     });
@@ -102,10 +106,13 @@ function gather(key: ObjectKey, index: ObjectIndex, resolver: EndpointResolver):
   return plain.subsets.flatMap((subset) =>
     subset.addresses.flatMap((item): Candidate[] => {
       const address = resolver.admit(refOf(plain), `${item.field}.ip`, item.address);
-      return address === null ? [] : [{ address, isReady: true, isDraining: false, ports: subset.ports }];
+      if (address === null) return [];
+      return [{ address, isReady: true, isDraining: false, zones: none, nodes: none, ports: subset.ports }];
     }),
   );
 }
+
+const none: readonly never[] = [];
 
 class EndpointResolver {
   readonly diagnostics: Diagnostic[] = [];
@@ -146,7 +153,7 @@ class EndpointResolver {
 
   /** Ready endpoints; those that still serve while they terminate only when nothing else is left. */
   select(upstream: UpstreamIr, port: ServicePort, candidates: readonly Candidate[]): EndpointsIr {
-    const ready = collect(candidates, port, (candidate) => candidate.isReady);
+    const ready = this.#selectReady(port, candidates);
     const chosen = ready.length > 0 ? ready : collect(candidates, port, (candidate) => candidate.isDraining);
     if (chosen.length === 0) {
       this.report("warning", refOf(this.#service), "", {
@@ -155,6 +162,43 @@ class EndpointResolver {
       });
     }
     return { upstream: upstream.id, addresses: chosen, dns: null };
+  }
+
+  /** Those that are not near are there for the time when none that is can be used. */
+  #selectReady(port: ServicePort, candidates: readonly Candidate[]): readonly EndpointIr[] {
+    const all = collect(candidates, port, (candidate) => candidate.isReady);
+    if (!prefersNear(this.#service, this.#options)) return all;
+    const ready = candidates.filter((each) => each.isReady && matchPorts(each.ports, port).length > 0);
+    const isNear = nearness(ready, this.#options);
+    if (isNear === null) {
+      this.#reportUnknownPlace(ready);
+      return all;
+    }
+    const near = new Set(
+      collect(candidates, port, (candidate) => candidate.isReady && isNear(candidate)).map(
+        (each) => `${each.address} ${each.port}`,
+      ),
+    );
+    return all.map((each) =>
+      near.has(`${each.address} ${each.port}`) ? each : { ...each, isReserve: true },
+    );
+  }
+
+  #reportUnknownPlace(ready: readonly Candidate[]): void {
+    const { nodeName, zone } = this.#options;
+    const isUnknown =
+      (zone === "" && ready.some(({ zones }) => zones.length > 0)) ||
+      (nodeName === "" && ready.some(({ nodes }) => nodes.length > 0));
+    if (!isUnknown) return;
+    const hasField = this.#service.trafficDistribution !== "";
+    const field = hasField
+      ? "spec.trafficDistribution"
+      : "metadata.annotations[service.kubernetes.io/topology-mode]";
+    this.report("info", refOf(this.#service), field, {
+      reason: "LocationUnknown",
+      message:
+        "requests are to stay near, but where this proxy runs is not known (--zone, --node-name); they go to all endpoints alike",
+    });
   }
 
   external(upstream: UpstreamIr): EndpointsIr {

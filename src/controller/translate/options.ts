@@ -22,6 +22,11 @@ export interface TranslateOptions {
   /** Ingresses with `spec.defaultBackend` are ignored. */
   readonly disableCatchAll: boolean;
   readonly disableSvcExternalName: boolean;
+  /** The annotation `service.kubernetes.io/topology-mode: auto` counts as `spec.trafficDistribution` does without it. */
+  readonly enableTopologyAwareRouting: boolean;
+  /** Where the proxy runs; empty: not known, and no endpoint is nearer than another. */
+  readonly nodeName: string;
+  readonly zone: string;
   /** `namespace/name` of the global ConfigMap, or empty. */
   readonly configMap: string;
   /** Path that answers 200 on the catch-all host, for load balancers that probe the data ports; empty: none. */
@@ -52,6 +57,9 @@ export const defaultTranslateOptions: Omit<TranslateOptions, "parsers"> = {
   defaultSslCertificate: "",
   disableCatchAll: false,
   disableSvcExternalName: false,
+  enableTopologyAwareRouting: false,
+  nodeName: "",
+  zone: "",
   configMap: "",
   healthCheckPath: "",
   watchNamespace: "",
