@@ -15,6 +15,8 @@ import {
 } from "./objects.ts";
 
 export class ObjectIndex {
+  /** False: the API server does not let us read IngressClasses. */
+  areClassesReadable = true;
   readonly ingresses = new Map<ObjectKey, IngressObject>();
   /** By name. */
   readonly ingressClasses = new Map<string, IngressClassObject>();

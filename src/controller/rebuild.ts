@@ -131,6 +131,9 @@ export class RebuildLoop {
         this.#note(this.#store.delete(event.ref));
         if (this.#isSynced) this.#options.onRemoved?.(event.ref, event.origin);
         return;
+      case "classes":
+        this.#note(this.#store.setClassesReadable(event.areReadable));
+        return;
       case "report":
         if (event.diagnostics.length === 0) this.#reports.delete(event.origin);
         else this.#reports.set(event.origin, event.diagnostics);

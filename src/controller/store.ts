@@ -18,6 +18,7 @@ export interface Change {
 
 export type Touched =
   | { readonly kind: "everything" }
+  | { readonly kind: "IngressClass"; readonly name: string }
   /** A Secret or a Service that an Ingress or a flag names; of `Endpoints` the key is that of their Service. */
   | { readonly kind: "Ingress" | "Secret" | "Service" | "Endpoints"; readonly key: ObjectKey };
 
@@ -89,6 +90,13 @@ export class ObjectStore {
     return this.#changeOf(old.object, this.#remove(old.object), old.findings.length > 0);
   }
 
+  /** Without the right to read IngressClasses there are none, and that must not be taken for their absence. */
+  setClassesReadable(areReadable: boolean): Change {
+    const isChange = this.index.areClassesReadable !== areReadable;
+    this.index.areClassesReadable = areReadable;
+    return { touched: isChange ? everything : [], diagnostics: false };
+  }
+
   diagnostics(): readonly Diagnostic[] {
     return [...this.#entries.values()].flatMap((entry) =>
       entry.findings.map((finding) =>
@@ -135,7 +143,7 @@ export class ObjectStore {
       case "Ingress":
         return [{ kind: "Ingress", key }];
       case "IngressClass":
-        return everything;
+        return [{ kind: "IngressClass", name: object.meta.name }];
       case "Service":
         return [
           {

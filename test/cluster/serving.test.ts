@@ -1,7 +1,7 @@
 // From objects in the API server to answers, by the program itself.
 import { expect, test } from "vitest";
 import { makeCertificate } from "../../certs/make.ts";
-import { useCluster } from "./harness/cluster.ts";
+import { controllerRules, useCluster } from "./harness/cluster.ts";
 import { eventually } from "./harness/eventually.ts";
 import { podOf } from "./harness/fairway.ts";
 import { ingressBody } from "./harness/pods.ts";
@@ -79,6 +79,30 @@ test("classes decide which Ingresses are ours, and may change", async () => {
   await fairway.answers("late.example", 200);
   await objects.delete("IngressClass", "", "late");
   await fairway.answers("late.example", 404);
+});
+
+test("without the right to read classes annotations alone decide, until it is given", async () => {
+  const { objects, pods } = cluster;
+  await objects.namespace("classless");
+  await pods.service("classless", "web");
+  const { spec } = ingressBody("annotated.example", "web");
+  const { ingressClassName: _, ...unclassed } = spec;
+  const annotations = { "kubernetes.io/ingress.class": "nginx" };
+  await objects.create("Ingress", "classless", "annotated", { annotations, spec: unclassed });
+  await objects.create("Ingress", "classless", "named", ingressBody("named.example", "web"));
+  const withoutClasses = controllerRules.map((rule) => ({
+    ...rule,
+    resources: rule.resources.filter((each) => each !== "ingressclasses"),
+  }));
+  await objects.grant("second", withoutClasses);
+  const fairway = await cluster.fairway([], { user: "second" });
+  await fairway.answers("annotated.example", 200);
+  expect((await fairway.get("named.example")).status).toBe(404);
+  expect(await fairway.diagnostics()).toMatch(/IngressClass .*Forbidden/);
+  const all = await cluster.fairway(["--watch-ingress-without-class"], { user: "second" });
+  await all.answers("named.example", 200);
+  await objects.grant("second", controllerRules);
+  await fairway.answers("named.example", 200);
 });
 
 test("the namespaces that are watched are chosen by name or by label, which may change", async () => {

@@ -33,6 +33,10 @@ export class FakeSource implements Source {
     this.#listener({ kind: "report", origin, diagnostics });
   }
 
+  classes(areReadable: boolean): void {
+    this.#listener({ kind: "classes", areReadable });
+  }
+
   synced(): void {
     this.#listener({ kind: "synced" });
   }

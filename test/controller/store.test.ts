@@ -51,7 +51,7 @@ describe("what an event touches", () => {
     ["another Secret", plain("Secret", "other"), none],
     ["the ConfigMap of the controller", plain("ConfigMap", "config"), everything],
     ["another ConfigMap", plain("ConfigMap", "other"), none],
-    ["an IngressClass", ingressClass, everything],
+    ["an IngressClass", ingressClass, { touched: [{ kind: "IngressClass", name: "x" }], diagnostics: false }],
     ["a Namespace", plain("Namespace", "x"), none],
     ["a Service that a path names", service("web"), one("Service", "web")],
     ["a Service that a default backend names", service("rest"), one("Service", "rest")],

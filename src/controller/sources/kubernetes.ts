@@ -64,6 +64,7 @@ export class KubernetesSource implements Source {
   #otherSecrets: Reflector | null = null;
   #listener: ObjectListener = () => {};
   #isSynced = false;
+  #areClassesRefused = false;
   #isClosed = false;
 
   constructor(options: KubernetesSourceOptions) {
@@ -143,7 +144,10 @@ export class KubernetesSource implements Source {
           upsert: (object) => this.#upsert(object, reflector),
           remove: (key) => this.#remove(key, reflector),
           settled: resolve,
-          problem: (failure) => this.#report(of, failure, reflector),
+          problem: (failure) => {
+            this.#report(of, failure, reflector);
+            if (of.kind === "IngressClass") this.#reportClasses(failure, reflector);
+          },
           recovered: () => this.#reflectors.forEach((each) => each !== reflector && each.wake()),
           contact: () => counters.contact(of.kind),
           watchRestarted: () => counters.watchRestarted(of.kind),
@@ -289,6 +293,18 @@ export class KubernetesSource implements Source {
       field: "",
     };
     this.#listener({ kind: "report", origin, diagnostics: [diagnostic] });
+  }
+
+  /** Those that were read once count on, whatever becomes of the right to read them. */
+  #reportClasses(failure: Failure | null, from: Reflector): void {
+    if (this.#isClosed) return;
+    if (failure === null && this.#areClassesRefused) {
+      this.#areClassesRefused = false;
+      this.#listener({ kind: "classes", areReadable: true });
+    } else if (failure?.reason === "Forbidden" && !from.isSettled) {
+      this.#areClassesRefused = true;
+      this.#listener({ kind: "classes", areReadable: false });
+    }
   }
 
   #reportObject(ref: ObjectRef, diagnostics: readonly Diagnostic[]): void {

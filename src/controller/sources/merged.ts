@@ -56,6 +56,9 @@ export class MergedSource implements Source {
         this.#reportDuplicate(key, versions);
         return;
       }
+      case "classes":
+        this.#listener(event);
+        return;
       case "report":
         this.#listener({ ...event, origin: `${rank} ${event.origin}` });
         return;

@@ -12,6 +12,11 @@ export type ObjectEvent =
   | { readonly kind: "delete"; readonly ref: ObjectRef; readonly origin: string }
   /** Once: everything that existed at the start has been emitted. */
   | { readonly kind: "synced" }
+  /**
+   * Whether IngressClasses may be read; said only of a cluster that does not let us. Until told otherwise what there is
+   * has been emitted.
+   */
+  | { readonly kind: "classes"; readonly areReadable: boolean }
   /** Replaces what the source said before about `origin`: a file, or another thing that is no object. */
   | { readonly kind: "report"; readonly origin: string; readonly diagnostics: readonly Diagnostic[] };
 

@@ -13,7 +13,10 @@ export function foreignBecause(
   index: ObjectIndex,
   options: TranslateOptions,
 ): string | null {
-  if (ingress.ingressClassName !== null) return judgeClassName(ingress.ingressClassName, index, options);
+  // Without the right to read classes ingress-nginx goes by annotations alone.
+  if (ingress.ingressClassName !== null && index.areClassesReadable) {
+    return judgeClassName(ingress.ingressClassName, index, options);
+  }
   const annotation = ingress.meta.annotations.get(classAnnotation);
   if (annotation !== undefined) {
     return annotation === options.ingressClass
@@ -24,7 +27,7 @@ export function foreignBecause(
   if (!options.offline) return "it has no class";
   const defaultClass = findDefaultClass(index);
   if (defaultClass === null) return "it has no spec.ingressClassName, and no IngressClass is the default";
-  return isOurs(defaultClass, options)
+  return isOurClass(defaultClass, options)
     ? null
     : `it has no spec.ingressClassName, and the default, IngressClass ${defaultClass.meta.name}, is of another controller`;
 }
@@ -32,7 +35,7 @@ export function foreignBecause(
 function judgeClassName(name: string, index: ObjectIndex, options: TranslateOptions): string | null {
   const found = index.ingressClasses.get(name);
   if (found !== undefined) {
-    return isOurs(found, options)
+    return isOurClass(found, options)
       ? null
       : `IngressClass ${name} is of controller ${quote(found.controller)}, not ${quote(options.controllerClass)}`;
   }
@@ -40,7 +43,7 @@ function judgeClassName(name: string, index: ObjectIndex, options: TranslateOpti
   return isImplied ? null : `there is no IngressClass ${quote(name)}`;
 }
 
-function isOurs(found: IngressClassObject, options: TranslateOptions): boolean {
+export function isOurClass(found: IngressClassObject, options: TranslateOptions): boolean {
   if (found.controller === options.controllerClass) return true;
   return options.ingressClassByName && found.meta.name === options.ingressClass;
 }

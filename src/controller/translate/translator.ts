@@ -5,7 +5,7 @@
 //   a wildcard host   -> the TLS of the hosts below that have none of their own
 //   users of upstream -> its settings
 //   a Service, slices -> the endpoints of its upstreams, and words on Ingresses that name it
-//   classes, ConfigMap -> everything
+//   our classes, ConfigMap -> everything
 // A throw is a bug and leaves it in pieces: a new one must be made.
 import type { Diagnostic } from "../../ir/diagnostic.ts";
 import type { CertificateIr, EndpointsIr, VirtualHostIr } from "../../ir/routing.ts";
@@ -19,6 +19,7 @@ import { TranslateContext, type IngressPlan } from "./context.ts";
 import { translateEndpoints, type ServiceEndpoints } from "./endpoints.ts";
 import { FeatureTranslator, type ParsedFeatures } from "./features.ts";
 import { buildHost, type HostDraft } from "./host.ts";
+import { isOurClass } from "./ingress-class.ts";
 import { isOurs, keyOf, Members } from "./members.ts";
 import type { TranslateOptions } from "./options.ts";
 import { checkBackends, defaultUpstream, HostUpstreams, type UpstreamName } from "./services.ts";
@@ -88,6 +89,8 @@ export class Translator {
   readonly #due = new Due();
   #base: Base | null = null;
   #controller = noDefaults;
+  /** Names of the IngressClasses that are ours. */
+  readonly #classes = new Set<string>();
   readonly #members = new Members();
   readonly #upstreams = new Upstreams();
   readonly #certificates: Certificates;
@@ -103,6 +106,7 @@ export class Translator {
     const lastGoodCertificates = { get: (key: ObjectKey) => this.#certificates.get(key) };
     this.#context = new TranslateContext(index, { ...options, lastGoodCertificates });
     this.#referrersOf = referrersOf;
+    for (const [name, found] of index.ingressClasses) if (isOurClass(found, options)) this.#classes.add(name);
   }
 
   /** By their Secret: for the translator that takes this one's place. */
@@ -117,23 +121,43 @@ export class Translator {
       case "everything":
         due.everything = true;
         return true;
+      case "IngressClass":
+        return this.#touchClass(touched.name);
       case "Ingress": {
         if (!this.#concernsUs(touched.key)) return false;
         due.ingresses.add(touched.key);
         return true;
       }
       case "Secret":
+        if (!this.#isNamed("Secret", touched.key)) return false;
         due.secrets.add(touched.key);
         return true;
       case "Service":
-        due.services.add(touched.key);
-        due.endpoints.add(touched.key);
-        return true;
+        if (this.#isNamed("Service", touched.key)) {
+          due.services.add(touched.key);
+          due.endpoints.add(touched.key);
+          return true;
+        }
+        return this.touch({ kind: "Endpoints", key: touched.key });
       case "Endpoints":
         if (!this.#hasEndpoints(touched.key)) return false;
         due.endpoints.add(touched.key);
         return true;
     }
+  }
+
+  /** Classes of other controllers come and go without a word. */
+  #touchClass(name: string): boolean {
+    const { index, options } = this.#context;
+    const found = index.ingressClasses.get(name);
+    const isOurs = found !== undefined && isOurClass(found, options);
+    const wasOurs = this.#classes.has(name);
+    if (isOurs) this.#classes.add(name);
+    else this.#classes.delete(name);
+    // In files any class may be the default, or the first.
+    if (isOurs === wasOurs && !options.offline) return false;
+    this.#due.everything = true;
+    return true;
   }
 
   /** Makes anew what is due. Some parts of the result may have come out as they were. */
@@ -184,6 +208,16 @@ export class Translator {
       `${each.object.kind} ${each.object.namespace}/${each.object.name} ${each.field}`;
     const known = new Set(this.#controller.diagnostics.length === 0 ? [] : all.map(about));
     return [...all, ...this.#controller.diagnostics.filter((each) => !known.has(about(each)))];
+  }
+
+  /** By a flag, or an Ingress that is ours or about to be looked at. */
+  #isNamed(kind: "Service" | "Secret", key: ObjectKey): boolean {
+    const { defaultBackendService, defaultSslCertificate } = this.#context.options;
+    if (this.#due.everything || key === defaultBackendService || key === defaultSslCertificate) return true;
+    for (const ingress of this.#referrersOf(kind, key)) {
+      if (this.#members.has(ingress) || this.#due.ingresses.has(ingress)) return true;
+    }
+    return false;
   }
 
   #concernsUs(key: ObjectKey): boolean {
