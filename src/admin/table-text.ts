@@ -2,6 +2,7 @@
 import type {
   AlternativeView,
   CertificateView,
+  CheckView,
   HostView,
   RouteView,
   TableView,
@@ -59,16 +60,25 @@ function formatAlternative({ upstream, ingress, rules, share }: AlternativeView)
   return `canary ${upstream} (Ingress ${ingress}): ${conditions.join(", ")}`;
 }
 
-function formatUpstream({ id, dns, endpoints }: UpstreamView): string[] {
-  const source = dns === null ? "" : `  by DNS: ${dns}`;
-  if (endpoints.length === 0 && dns === null) return [`  ${id}  no endpoints: answers 503`];
-  const rows = endpoints.map(({ address, weight, state, reason }) => [
+function formatUpstream({ id, dns, check, endpoints }: UpstreamView): string[] {
+  const source = `${dns === null ? "" : `  by DNS: ${dns}`}${check === null ? "" : `  check: ${check}`}`;
+  if (endpoints.length === 0 && dns === null) return [`  ${id}${source}  no endpoints: answers 503`];
+  const rows = endpoints.map(({ address, weight, state, reason, check }) => [
     address,
     state,
     weight === 1 ? "" : `weight ${weight}`,
+    check === null ? "" : formatCheck(check),
     reason,
   ]);
-  return [`  ${id}${source}`, ...columns(rows, "    ")];
+  // A column that no endpoint has anything in would be a gap.
+  const used = rows[0]?.map((_, index) => rows.some((row) => row[index] !== "")) ?? [];
+  const shown = rows.map((row) => row.filter((_, index) => used[index]));
+  return [`  ${id}${source}`, ...columns(shown, "    ")];
+}
+
+function formatCheck({ state, forSeconds, lastProbeSecondsAgo }: CheckView): string {
+  const probe = lastProbeSecondsAgo === null ? "not probed yet" : `probed ${lastProbeSecondsAgo} s ago`;
+  return state === "unknown" ? `no verdict, ${probe}` : `${state} for ${forSeconds} s, ${probe}`;
 }
 
 function certificateCells({ secret, names, keyType, notAfter, isDefault }: CertificateView): string[] {

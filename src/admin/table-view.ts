@@ -49,6 +49,8 @@ export interface UpstreamView {
   readonly id: string;
   /** `name:port` of an ExternalName Service; null: the endpoints come from EndpointSlices. */
   readonly dns: string | null;
+  /** `GET /healthz every 10 s`; null: its endpoints are not probed. */
+  readonly check: string | null;
   readonly endpoints: readonly EndpointView[];
 }
 
@@ -56,10 +58,21 @@ export interface EndpointView {
   /** `10.0.0.1:8080`, `[fd00::1]:8080`. */
   readonly address: string;
   readonly weight: number;
-  /** `healthy`, `ejected`, `trial`; `unused` before the first request. */
+  /** `healthy`, `failed check`, `ejected`, `trial`; `unused` before the first request. */
   readonly state: string;
-  /** The last failure; empty when a success followed it. */
+  /** The last failure, and what was wrong with the last probe; empty when successes followed them. */
   readonly reason: string;
+  /** Null: it is not probed. */
+  readonly check: CheckView | null;
+}
+
+export interface CheckView {
+  /** `unknown` before the first verdict, `passing`, `failing`. */
+  readonly state: string;
+  /** How long it has been that. */
+  readonly forSeconds: number;
+  /** Null: there was none yet. */
+  readonly lastProbeSecondsAgo: number | null;
 }
 
 export interface CertificateView {

@@ -8,11 +8,15 @@ import type { TranslateOptions } from "../controller/translate/options.ts";
 import type { Diagnostic } from "../ir/diagnostic.ts";
 import { formatRef } from "../ir/object-ref.ts";
 import { Metrics } from "../metrics/prometheus.ts";
+import { HealthChecks } from "../proxy/health-check/health-checks.ts";
+import { systemProber } from "../proxy/health-check/probers.ts";
+import type { CheckChange } from "../proxy/health-check/checked-endpoint.ts";
 import { defaultLimits, type ProxyLimits } from "../proxy/limits.ts";
 import { compile } from "../proxy/routing/table.ts";
 import { WorkerPool } from "../proxy/worker/worker-pool.ts";
 import { defaultHeartbeat } from "../proxy/worker/worker-thread.ts";
 import { systemClock, type Cancel } from "../util/clock.ts";
+import { systemRandom } from "../util/random.ts";
 import { makeDefaultCertificate, type KeyPair } from "./default-certificate.ts";
 import { DiagnosticLog } from "./diagnostic-log.ts";
 import { clusterSource, type Cluster } from "./from-cluster.ts";
@@ -72,6 +76,7 @@ export class Controller {
   readonly #selfSigned: KeyPair;
   readonly #metrics = new Metrics({ version: packageVersion(), isProcessIncluded: true });
   readonly #pool: WorkerPool;
+  readonly #checks: HealthChecks;
   readonly #admin: AdminServer;
   readonly #loop: RebuildLoop;
   readonly #diagnosticLog: DiagnosticLog;
@@ -91,6 +96,7 @@ export class Controller {
     this.#selfSigned = selfSigned;
     this.#diagnosticLog = new DiagnosticLog(log);
     this.#pool = this.#makePool();
+    this.#checks = this.#makeChecks();
     this.#loop = new RebuildLoop({
       sources:
         options.cluster === undefined
@@ -98,8 +104,14 @@ export class Controller {
           : [clusterSource(options.cluster, options.translate, metrics.source)],
       translate: options.translate,
       publisher: {
-        publishTable: (delta) => this.#pool.publishTable(delta),
-        publishEndpoints: (changed) => this.#pool.publishEndpoints(changed),
+        publishTable: (delta) => {
+          this.#pool.publishTable(delta);
+          this.#checks.publishTable(delta);
+        },
+        publishEndpoints: (changed) => {
+          this.#pool.publishEndpoints(changed);
+          this.#checks.publishEndpoints(changed);
+        },
       },
       clock: systemClock,
       // In a cluster that is everyday business; in files it may be a mistake.
@@ -180,6 +192,7 @@ export class Controller {
     this.#cancelTelling?.();
     await this.#loop.close();
     this.#options.cluster?.client.close();
+    this.#checks.close();
     await this.#pool.close();
     await this.#admin.close();
   }
@@ -214,6 +227,29 @@ export class Controller {
         notAfterMs: Date.parse(notAfter),
       })),
     );
+  }
+
+  /** In this thread: one probe for all workers, and none that waits for a busy one. */
+  #makeChecks(): HealthChecks {
+    return new HealthChecks({
+      runtimes: featureRuntimes,
+      directory: this.#pool.endpoints,
+      clock: systemClock,
+      random: systemRandom,
+      prober: systemProber,
+      metrics: this.#metrics.healthChecks,
+      allowsLoopback: this.#options.translate.allowLoopbackUpstreams,
+      onChange: (change) => this.#logCheck(change),
+    });
+  }
+
+  #logCheck({ endpoint, upstreams, isUsed, reason }: CheckChange): void {
+    const { log } = this.#options;
+    const names =
+      upstreams.length > 3 ? [...upstreams.slice(0, 3), `${upstreams.length - 3} more`] : upstreams;
+    const subject = `endpoint ${endpoint} of ${names.join(", ")}`;
+    if (isUsed) log.info(`${subject} is used again: ${reason}`);
+    else log.warning(`${subject} is no longer used: ${reason}`);
   }
 
   #makePool(): WorkerPool {
@@ -277,6 +313,7 @@ export class Controller {
     const tableProblems = new Set(snapshot.table.problems);
     return viewSnapshot(snapshot, {
       health: await this.#pool.health(),
+      checks: this.#checks.reports(),
       problems: this.#problems.filter((problem) => !tableProblems.has(problem)),
       selfSigned: this.#selfSigned,
     });

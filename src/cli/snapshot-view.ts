@@ -3,6 +3,7 @@ import { X509Certificate } from "node:crypto";
 import type {
   AlternativeView,
   CertificateView,
+  CheckView,
   EndpointView,
   HostView,
   RouteView,
@@ -10,14 +11,24 @@ import type {
   UpstreamView,
 } from "../admin/table-view.ts";
 import type { ObjectRef } from "../ir/object-ref.ts";
-import type { EndpointsIr } from "../ir/routing.ts";
+import type { CheckReport } from "../proxy/health-check/checked-endpoint.ts";
+import { describeProbe } from "../proxy/health-check/probe.ts";
 import type { CompiledAlternative, CompiledRoute, Snapshot, VirtualHost } from "../proxy/routing/snapshot.ts";
-import { endpointKey, type HealthReport } from "../proxy/upstream/health.ts";
+import { defaultUpstreamSettings } from "../proxy/routing/upstream-settings.ts";
+import {
+  endpointKey,
+  outliersName,
+  reportKey,
+  verdictKey,
+  type HealthReport,
+} from "../proxy/upstream/health.ts";
 import type { KeyPair } from "./default-certificate.ts";
 
 export interface ViewContext {
   /** Of endpoints in use. Null: nothing runs, and no health is shown. */
   readonly health: readonly HealthReport[] | null;
+  /** Of endpoints that are probed. */
+  readonly checks: readonly CheckReport[];
   /** Beside those of the table. */
   readonly problems: readonly string[];
   /** Null: not made. */
@@ -27,14 +38,17 @@ export interface ViewContext {
 export function viewSnapshot(snapshot: Snapshot, context: ViewContext): TableView {
   const { table } = snapshot;
   const { exactHosts, wildcardHosts, catchAll } = table;
-  const health = context.health && new Map(context.health.map((report) => [report.key, report]));
+  const reports: Reports = {
+    health: context.health && new Map(context.health.map((report) => [reportKey(report), report])),
+    checks: new Map(context.checks.map((report) => [report.key, report])),
+  };
   return {
     generation: snapshot.generation,
     hosts: [...exactHosts.values(), ...wildcardHosts.values(), catchAll].map((host) =>
       viewHost(host, snapshot),
     ),
     upstreams: table.upstreams.flatMap((upstream, index) =>
-      upstream === null ? [] : [viewUpstream(upstream.id, snapshot.endpoints[index], health)],
+      upstream === null ? [] : [viewUpstream(upstream.id, index, { snapshot, reports })],
     ),
     certificates: viewCertificates(snapshot, context.selfSigned),
     defaultBackend: upstreamId(snapshot, table.defaultBackend),
@@ -75,25 +89,53 @@ function viewAlternative(
   };
 }
 
+interface Reports {
+  readonly health: ReadonlyMap<string, HealthReport> | null;
+  readonly checks: ReadonlyMap<string, CheckReport>;
+}
+
 function viewUpstream(
   id: string,
-  endpoints: EndpointsIr | undefined,
-  health: ReadonlyMap<string, HealthReport> | null,
+  index: number,
+  { snapshot, reports }: { readonly snapshot: Snapshot; readonly reports: Reports },
 ): UpstreamView {
-  const { dns = null, addresses = [] } = endpoints ?? {};
+  const { dns = null, addresses = [] } = snapshot.endpoints[index] ?? {};
+  const { healthCheck, check, outliers } = snapshot.table.upstreamSettings[index] ?? defaultUpstreamSettings;
+  const judgement = { check, outliers: outliersName(outliers) };
   return {
     id,
     dns: dns === null ? null : `${dns.hostname}:${dns.port}`,
-    endpoints: addresses.map(({ address, port, weight }): EndpointView => {
-      const key = endpointKey(address, port);
-      const report = health?.get(key);
-      return {
-        address: key,
-        weight,
-        state: report?.state ?? (health === null ? "" : "unused"),
-        reason: report?.reason ?? "",
-      };
-    }),
+    check:
+      healthCheck === null ? null : `${describeProbe(healthCheck)} every ${healthCheck.intervalMs / 1000} s`,
+    endpoints: addresses.map(({ address, port, weight }) =>
+      viewEndpoint({ address: endpointKey(address, port), weight }, judgement, reports),
+    ),
+  };
+}
+
+function viewEndpoint(
+  { address, weight }: Pick<EndpointView, "address" | "weight">,
+  judgement: Pick<HealthReport, "check" | "outliers">,
+  { health, checks }: Reports,
+): EndpointView {
+  const report = health?.get(reportKey({ key: address, ...judgement }));
+  const probed = checks.get(verdictKey(address, judgement.check));
+  const reasons = [probed?.reason ? `check: ${probed.reason}` : "", report?.reason ?? ""];
+  const passive = report?.state ?? (health === null ? "" : "unused");
+  return {
+    address,
+    weight,
+    state: probed?.state === "failing" ? "failed check" : passive,
+    reason: reasons.filter((each) => each !== "").join("; "),
+    check: probed === undefined ? null : viewCheck(probed),
+  };
+}
+
+function viewCheck({ state, forMs, lastProbeAgoMs }: CheckReport): CheckView {
+  return {
+    state,
+    forSeconds: Math.round(forMs / 1000),
+    lastProbeSecondsAgo: lastProbeAgoMs === null ? null : Math.round(lastProbeAgoMs / 1000),
   };
 }
 

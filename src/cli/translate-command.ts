@@ -61,7 +61,9 @@ function asText(ir: RoutingIr | null, diagnostics: readonly Diagnostic[]): strin
   const parts: string[] = [];
   if (ir !== null) {
     const snapshot = compile(ir, featureRuntimes, null);
-    parts.push(formatTable(viewSnapshot(snapshot, { health: null, problems: [], selfSigned: null })));
+    parts.push(
+      formatTable(viewSnapshot(snapshot, { health: null, checks: [], problems: [], selfSigned: null })),
+    );
   }
   if (diagnostics.length === 0) parts.push("no diagnostics\n");
   else parts.push(diagnostics.map((each) => `${each.severity}: ${formatDiagnostic(each)}\n`).join(""));

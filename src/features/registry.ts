@@ -12,6 +12,7 @@ import { requestBuffering } from "./request-buffering/request-buffering.ts";
 import { retries } from "./retries/retries.ts";
 import { sslRedirect } from "./ssl-redirect/ssl-redirect.ts";
 import { timeouts } from "./timeouts/timeouts.ts";
+import { upstreamHealthCheck } from "./upstream-health-check/upstream-health-check.ts";
 import { upstreamHash } from "./upstream-hash/upstream-hash.ts";
 
 export const features: readonly AnyFeature[] = [
@@ -28,4 +29,5 @@ export const features: readonly AnyFeature[] = [
   affinity,
   sessionCookie,
   outliers,
+  upstreamHealthCheck,
 ];

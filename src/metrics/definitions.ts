@@ -124,6 +124,36 @@ export const metricDefinitions = {
     help: "Upstreams that send requests to all of their endpoints, because fewer are usable than their panic threshold asks for.",
     labels: [],
   },
+  healthCheckProbes: {
+    name: "fairway_health_check_probes_total",
+    type: "counter",
+    help: "Probes of endpoints that ended, by the type of the check and their result: passed, failed (an answer that does not pass), timeout, unreachable (no connection), ownFault (this machine could not probe; it does not count against the endpoint).",
+    labels: ["type", "result"],
+  },
+  healthCheckProbesActive: {
+    name: "fairway_health_check_probes_active",
+    type: "gauge",
+    help: "Probes under way.",
+    labels: [],
+  },
+  healthCheckProbesWaiting: {
+    name: "fairway_health_check_probes_waiting",
+    type: "gauge",
+    help: "Probes that are due and wait because too many are under way.",
+    labels: [],
+  },
+  healthCheckEndpoints: {
+    name: "fairway_health_check_endpoints",
+    type: "gauge",
+    help: "Endpoints that are probed, once for each different check, by state: unknown (no verdict yet), passing or failing.",
+    labels: ["state"],
+  },
+  healthCheckFailing: {
+    name: "fairway_upstream_endpoints_failing_check",
+    type: "gauge",
+    help: "Endpoints of an upstream with a health check that are not used because they fail it.",
+    labels: ["namespace", "service", "port"],
+  },
   internalErrors: {
     name: "fairway_internal_errors_total",
     type: "counter",

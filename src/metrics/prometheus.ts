@@ -1,6 +1,7 @@
 // From our counters to the Prometheus text format, by prom-client. Our metrics are objects whose `get` reads the
 // counters when somebody scrapes, so that counting itself costs the data path no call into a metrics library.
 import { collectDefaultMetrics, Registry, type Metric } from "prom-client";
+import { HealthCheckMetrics } from "./health-check-metrics.ts";
 import { metricDefinitions, type MetricDefinition, type MetricKey } from "./definitions.ts";
 import { ProxyMetrics } from "./proxy-metrics.ts";
 import { ReloadMetrics } from "./reload-metrics.ts";
@@ -16,6 +17,7 @@ export class Metrics {
   readonly reloads = new ReloadMetrics();
   readonly workers = new WorkerMetrics();
   readonly source = new SourceMetrics(() => performance.now());
+  readonly healthChecks = new HealthCheckMetrics();
   readonly #registry = new Registry();
 
   /** `isProcessIncluded`: CPU, memory, event loop and garbage collection of this process too. */
@@ -23,7 +25,15 @@ export class Metrics {
     const labels = { version: options.version, node_version: process.version };
     const build: MetricSource = { samplers: { buildInfo: () => [{ labels, value: 1 }] } };
     if (options.isProcessIncluded) collectDefaultMetrics({ register: this.#registry });
-    for (const { samplers } of [this.requests, this.proxy, this.reloads, this.workers, this.source, build]) {
+    for (const { samplers } of [
+      this.requests,
+      this.proxy,
+      this.reloads,
+      this.workers,
+      this.source,
+      this.healthChecks,
+      build,
+    ]) {
       for (const [key, read] of Object.entries(samplers)) this.#register(key as MetricKey, read);
     }
   }

@@ -44,9 +44,10 @@ const table: TableView = {
     {
       id: "shop/web/80",
       dns: null,
-      endpoints: [{ address: "10.0.0.1:8080", weight: 1, state: "healthy", reason: "" }],
+      check: null,
+      endpoints: [{ address: "10.0.0.1:8080", weight: 1, state: "healthy", reason: "", check: null }],
     },
-    { id: "shop/new/80", dns: null, endpoints: [] },
+    { id: "shop/new/80", dns: null, check: null, endpoints: [] },
   ],
   certificates: [
     {

@@ -190,6 +190,38 @@ describe("overload", () => {
   });
 });
 
+describe("a health check", () => {
+  const check = (status: string): string =>
+    ["path: /healthz", 'interval: "1"', 'unhealthy-threshold: "1"', `expected-status: "${status}"`]
+      .map((each) => `    fairway.dev/health-check-${each}\n`)
+      .join("");
+
+  test("that fails is told, shown and counted", async () => {
+    const lines = new Lines();
+    const { ports } = await start(lines);
+    await lines.next(/table 1 is in use/);
+    // The demo's backends answer 200 to everything.
+    copy.edit("ingresses.yaml", (text) =>
+      text.replace("  name: shop\n", `  name: shop\n  annotations:\n${check("204")}`),
+    );
+    expect(await lines.next(/\/api\/.*no longer used/)).toMatch(
+      / warning: endpoint 127\.0\.0\.1:\d+ of demo\/api\/80 is no longer used: check: GET \/healthz answered 200, expected 204, once\n?$/,
+    );
+    const table = (await get(ports.admin, "127.0.0.1", "/debug/table")).body;
+    expect(table).toContain("demo/api/80  check: GET /healthz every 1 s\n");
+    expect(table).toMatch(
+      / failed check +failing for \d s, probed \d s ago +check: GET \/healthz answered 200, expected 204\n/,
+    );
+    const metrics = (await get(ports.admin, "127.0.0.1", "/metrics")).body;
+    expect(metrics).toMatch(
+      /^fairway_upstream_endpoints_failing_check\{namespace="demo",service="api",port="80"\} 1$/m,
+    );
+    expect(metrics).toMatch(/^fairway_health_check_probes_total\{type="http",result="failed"\} \d+$/m);
+    // All of them fail, so all of them are asked.
+    expect(await backendOf(ports.http, "plain.localhost", "/api/orders")).toBe("api");
+  });
+});
+
 describe("several workers", () => {
   test("serve one table, are counted as one, and are shown as one", async () => {
     const lines = new Lines();

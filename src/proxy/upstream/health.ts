@@ -61,6 +61,12 @@ function outliersKey(endpoint: string, outliers: string): string {
   return `${endpoint} outliers ${outliers}`;
 }
 
+/** Where the ejections of an endpoint are kept for upstreams with these settings. */
+export function judgedKey(endpoint: string, settings: OutlierSettings): string {
+  const outliers = outliersName(settings);
+  return outliers === "" ? endpoint : outliersKey(endpoint, outliers);
+}
+
 /** What tells reports from each other. */
 export function reportKey({
   key,

@@ -4,6 +4,7 @@ import type { EndpointsIr, RoutingIr } from "../../ir/routing.ts";
 import type { WorkerMetrics } from "../../metrics/worker-metrics.ts";
 import type { Cancel, Clock } from "../../util/clock.ts";
 import type { ProxyLimits } from "../limits.ts";
+import type { EndpointDirectory } from "../across-workers/endpoint-directory.ts";
 import { makeSharedBuffers, SharedState, type SharedBuffers } from "../across-workers/shared-state.ts";
 import { makeTicketKeys, ticketKeysMaxAgeMs, type KeyPair } from "../tls-contexts.ts";
 import type { HealthReport } from "../upstream/health.ts";
@@ -117,6 +118,11 @@ export class WorkerPool {
   /** Workers that take connections. */
   get serving(): number {
     return this.#slots.filter((slot) => slot.isServing).length;
+  }
+
+  /** As this thread sees what workers share of endpoints. */
+  get endpoints(): EndpointDirectory {
+    return this.#shared.endpoints;
   }
 
   get connections(): number {

@@ -16,6 +16,7 @@ runWorker(
         }),
       },
     ],
+    ["upstream-settings", { applyUpstream: (settings, config) => void Object.assign(settings, config) }],
     [
       "spin",
       {
