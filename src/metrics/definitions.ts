@@ -55,7 +55,7 @@ export const metricDefinitions = {
   connectionsRefused: {
     name: "fairway_downstream_connections_refused_total",
     type: "counter",
-    help: "Connections of clients that were not taken: too many were open in all (total) or of one client (client), or because of overload (event_loop, heap, memory).",
+    help: "Connections of clients that were not taken: too many were open in all (total) or of one client (client), because too many bytes waited in those that exist (buffers), or because of overload (event_loop, heap, memory).",
     labels: ["reason"],
   },
   downstreamAccepted: {
@@ -75,6 +75,12 @@ export const metricDefinitions = {
     type: "gauge",
     help: "Open connections to endpoints: active (serving a request) or idle (kept for the next one).",
     labels: ["state"],
+  },
+  bufferedBytes: {
+    name: "fairway_buffered_bytes",
+    type: "gauge",
+    help: "Bytes held in connections until a client or an endpoint takes them or their turn comes (waiting), and request content kept for endpoints (kept_content).",
+    labels: ["kind"],
   },
   upstreamOpened: {
     name: "fairway_upstream_connections_opened_total",

@@ -25,7 +25,8 @@ const counterNames = [
   "retriesOverBudget",
 ] as const;
 type CounterName = (typeof counterNames)[number] | "httpAccepted" | "httpsAccepted";
-type GaugeName = "httpActive" | "httpsActive" | "upstreamActive" | "upstreamIdle";
+const gaugeNames = ["upstreamActive", "upstreamIdle", "bufferedBytes", "keptContentBytes"] as const;
+type GaugeName = (typeof gaugeNames)[number] | "httpActive" | "httpsActive";
 
 /** Connections that one listener took from clients. */
 export class ListenerCounters {
@@ -69,7 +70,8 @@ export class CodeCounters {
 
 /** The counts of a worker that has died: nothing is open any more. */
 export function closedCounts(counts: ProxyCounts): ProxyCounts {
-  const gauges = { httpActive: 0, httpsActive: 0, upstreamActive: 0, upstreamIdle: 0 };
+  const names = Object.keys(counts.gauges) as GaugeName[];
+  const gauges = Object.fromEntries(names.map((name) => [name, 0])) as Record<GaugeName, number>;
   return { ...counts, gauges, endpointsEjected: 0, upstreamsPanicking: 0 };
 }
 
@@ -82,6 +84,9 @@ export class ProxyMetrics implements MetricSource {
   /** Gauges: connections to endpoints that serve a request, and those kept for the next one. */
   upstreamActive = 0;
   upstreamIdle = 0;
+  /** Gauges: bytes that wait in connections, and content that is kept so that it can be sent again. */
+  bufferedBytes = 0;
+  keptContentBytes = 0;
   upstreamOpened = 0;
   upstreamConnectFailures = 0;
   /** Endpoints ejected, by what for. */
@@ -102,14 +107,18 @@ export class ProxyMetrics implements MetricSource {
   }
 
   counts(): ProxyCounts {
-    const { http, https, upstreamActive, upstreamIdle } = this;
+    const { http, https } = this;
+    const gauges = Object.fromEntries(gaugeNames.map((name) => [name, this[name]])) as Record<
+      (typeof gaugeNames)[number],
+      number
+    >;
     const own = Object.fromEntries(counterNames.map((name) => [name, this[name]])) as Record<
       (typeof counterNames)[number],
       number
     >;
     return {
       counters: { ...own, httpAccepted: http.accepted, httpsAccepted: https.accepted },
-      gauges: { httpActive: http.active, httpsActive: https.active, upstreamActive, upstreamIdle },
+      gauges: { ...gauges, httpActive: http.active, httpsActive: https.active },
       connectionsRefused: this.connectionsRefused.entries(),
       refused: this.refused.entries(),
       retries: this.retries.entries(),
@@ -127,8 +136,7 @@ export class ProxyMetrics implements MetricSource {
     this.https.accepted += counters.httpsAccepted;
     this.http.active += gauges.httpActive;
     this.https.active += gauges.httpsActive;
-    this.upstreamActive += gauges.upstreamActive;
-    this.upstreamIdle += gauges.upstreamIdle;
+    for (const name of gaugeNames) this[name] += gauges[name];
     for (const [reason, count] of connectionsRefused) this.connectionsRefused.add(reason, count);
     for (const [code, count] of refused) this.refused.add(code, count);
     for (const [code, count] of retries) this.retries.add(code, count);
@@ -144,8 +152,7 @@ export class ProxyMetrics implements MetricSource {
       listener.accepted = 0;
       listener.active = 0;
     }
-    this.upstreamActive = 0;
-    this.upstreamIdle = 0;
+    for (const name of gaugeNames) this[name] = 0;
     this.connectionsRefused.clear();
     this.refused.clear();
     this.retries.clear();
@@ -162,6 +169,10 @@ export class ProxyMetrics implements MetricSource {
     upstreamConnections: () => [
       { labels: { state: "active" }, value: this.upstreamActive },
       { labels: { state: "idle" }, value: this.upstreamIdle },
+    ],
+    bufferedBytes: () => [
+      { labels: { kind: "waiting" }, value: this.bufferedBytes },
+      { labels: { kind: "kept_content" }, value: this.keptContentBytes },
     ],
     upstreamOpened: () => single(this.upstreamOpened),
     upstreamConnectFailures: () => single(this.upstreamConnectFailures),

@@ -4,6 +4,7 @@ import type { ProxyMetrics } from "../metrics/proxy-metrics.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Admission } from "./admission/admission.ts";
 import type { Refusals } from "./admission/refusals.ts";
+import type { BufferedBytes } from "./buffered-bytes.ts";
 import type { ContentBuffers } from "./content-buffer.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { ProxyLimits } from "./limits.ts";
@@ -21,6 +22,7 @@ export interface ProxyCore {
   readonly retryBudget: RetryBudget;
   readonly contentBuffers: ContentBuffers;
   readonly readBuffers: ReadBuffers;
+  readonly buffered: BufferedBytes;
   /** Null until the first table: every request gets 503, since nothing is known yet. */
   live: Live | null;
   readonly admission: Admission;

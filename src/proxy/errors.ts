@@ -63,6 +63,8 @@ export const proxyErrors = {
   contentTimeout: badRequest("content_timeout", 408),
   idleTimeout: badRequest("idle_timeout", 0),
   downstreamStalled: badRequest("downstream_stalled", 0),
+  /** All connections hold too many bytes that wait, and this one has held its own for the longest. */
+  buffersFull: badRequest("buffers_full", 0),
   downstreamClosed: badRequest("downstream_closed", 0),
   // Routing.
   notFound: refused("not_found", 404),
@@ -85,6 +87,13 @@ export const proxyErrors = {
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof proxyErrors;
+
+/** There is nobody any more to whom a response could be seen to be cut. */
+export const clientLost: ReadonlySet<ErrorCode> = new Set([
+  "downstreamClosed",
+  "downstreamStalled",
+  "buffersFull",
+]);
 
 export const errorCodes = Object.keys(proxyErrors) as readonly ErrorCode[];
 

@@ -50,6 +50,11 @@ export interface ProxyLimits {
   readonly contentBuffersTotalMaxBytes: number;
   /** Buffers that large bodies are read into and written from, of all connections together. Beyond it bytes are copied. */
   readonly bodyBuffersTotalMaxBytes: number;
+  /**
+   * Bytes that wait in all connections together: of responses and requests that nobody takes, of pipelined requests, of
+   * heads. Never more than a quarter of the memory. The connection that has made no progress for the longest is closed.
+   */
+  readonly bufferedTotalMaxBytes: number;
   /** Time that `Expect: 100-continue` waits for the endpoint before Fairway asks for the content itself. */
   readonly continueTimeoutMs: number;
   /** Interim responses (1xx) before the final one. More answer 502. */
@@ -87,6 +92,7 @@ export const defaultLimits: ProxyLimits = {
   retriesActiveMin: 3,
   contentBuffersTotalMaxBytes: 64 * 1024 * 1024,
   bodyBuffersTotalMaxBytes: 32 * 1024 * 1024,
+  bufferedTotalMaxBytes: 256 * 1024 * 1024,
   continueTimeoutMs: 1_000,
   interimResponsesMax: 10,
   idleUpstreamMax: 320,

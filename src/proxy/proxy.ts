@@ -9,6 +9,7 @@ import { Admission } from "./admission/admission.ts";
 import { OverloadWatch } from "./admission/overload-watch.ts";
 import { Refusals } from "./admission/refusals.ts";
 import type { ProxyCore } from "./core.ts";
+import { BufferedBytes } from "./buffered-bytes.ts";
 import { ContentBuffers } from "./content-buffer.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { FeatureRuntimes } from "./filter.ts";
@@ -61,6 +62,7 @@ export class Proxy {
   readonly retryBudget: RetryBudget;
   readonly contentBuffers: ContentBuffers;
   readonly readBuffers: ReadBuffers;
+  readonly buffered: BufferedBytes;
   readonly #options: ProxyOptions;
   readonly #core: ProxyCore;
   readonly #refusals: Refusals;
@@ -82,7 +84,9 @@ export class Proxy {
     this.health = new HealthRegistry(clock, shared.endpoints, (reason) => metrics.ejections.add(reason));
     const readBuffers = new ReadBuffers(limits.bodyBuffersTotalMaxBytes);
     this.readBuffers = readBuffers;
-    this.pools = new UpstreamPools({ clock, deadlines, limits, metrics, readBuffers, onBug });
+    const buffered = new BufferedBytes(limits.bufferedTotalMaxBytes, { clock, metrics, onBug });
+    this.buffered = buffered;
+    this.pools = new UpstreamPools({ clock, deadlines, limits, metrics, readBuffers, buffered, onBug });
     this.retryBudget = new RetryBudget(limits);
     this.contentBuffers = new ContentBuffers(limits.contentBuffersTotalMaxBytes);
     const resolver = { clock, allowsLoopback: options.allowsLoopback };
@@ -101,13 +105,14 @@ export class Proxy {
       metrics,
       pools: this.pools,
       retryBudget: this.retryBudget,
-      admission: new Admission(shared, {
+      admission: new Admission(shared, buffered, {
         ...limits,
         connectionsMax: Math.min(limits.connectionsMax, connectionsForDescriptors(openFilesLimit())),
       }),
       refusals: this.#refusals,
       contentBuffers: this.contentBuffers,
       readBuffers,
+      buffered,
       isOwnListener: (address, port) => this.#ownPorts.has(port) && isOwnAddress(address),
       live: null,
       isDraining: false,
@@ -139,6 +144,7 @@ export class Proxy {
     } catch (error) {
       for (const listener of this.#listeners) listener.stopAccepting();
       this.#overload.close();
+      this.buffered.close();
       this.#core.deadlines.close();
       throw error;
     }
@@ -218,6 +224,7 @@ export class Proxy {
     }
     this.#refusals.close();
     this.#overload.close();
+    this.buffered.close();
     this.upstreams.close();
     this.pools.close();
     this.#core.deadlines.close();

@@ -267,6 +267,7 @@ export class Harness {
     expect(this.proxy.connections).toBe(0);
     expect([...this.endpoints].filter(({ active }) => active !== 0).map(({ key }) => key)).toEqual([]);
     expect(this.proxy.contentBuffers.bytes).toBe(0);
+    expect([this.proxy.buffered.bytes, this.metrics.bufferedBytes]).toEqual([0, 0]);
     await this.until("body buffers are back", () => this.proxy.readBuffers.bodyBytes === 0);
     expect([this.proxy.retryBudget.requests, this.proxy.retryBudget.retries]).toEqual([0, 0]);
     expect(dropped.map(({ name, error }) => `${name} was dropped ${error}`)).toEqual([]);

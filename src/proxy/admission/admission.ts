@@ -4,10 +4,11 @@ import type net from "node:net";
 import { clientKey, type ClientConnections, type ClientKey } from "../across-workers/client-connections.ts";
 import type { ConnectionTotal } from "../across-workers/connection-total.ts";
 import type { OverloadReason, OverloadState } from "../across-workers/overload-state.ts";
+import type { BufferedBytes } from "../buffered-bytes.ts";
 import type { ProxyLimits } from "../limits.ts";
 
 /** The words of metrics. */
-export type RefusalReason = "total" | "client" | OverloadReason;
+export type RefusalReason = "total" | "client" | "buffers" | OverloadReason;
 
 /** The parts of `SharedState` that count. */
 interface Counts {
@@ -23,10 +24,12 @@ type AdmissionLimits = Pick<
 
 export class Admission {
   readonly #counts: Counts;
+  readonly #buffered: BufferedBytes;
   readonly #limits: AdmissionLimits;
 
-  constructor(counts: Counts, limits: AdmissionLimits) {
+  constructor(counts: Counts, buffered: BufferedBytes, limits: AdmissionLimits) {
     this.#counts = counts;
+    this.#buffered = buffered;
     this.#limits = limits;
   }
 
@@ -34,7 +37,7 @@ export class Admission {
   open(socket: net.Socket): ConnectionLease | RefusalReason {
     const { connections, clients, overload } = this.#counts;
     const { connectionsMax, connectionsPerClientMax, overloadConnectionsMin } = this.#limits;
-    const { reason } = overload;
+    const reason = this.#buffered.isNearlyFull ? "buffers" : overload.reason;
     if (reason !== null && connections.own >= overloadConnectionsMin) return reason;
     if (!connections.tryOpen(connectionsMax)) return "total";
     if (connectionsPerClientMax === 0) return new ConnectionLease(this.#counts, null);

@@ -2,6 +2,7 @@
 // It goes back to the pool only when the request was written to its last byte and the response was read to its last
 // byte, with nothing after it: anything else would hand one client's bytes to another (limits and reasons: docs/limits.md).
 import type net from "node:net";
+import type { BufferOwner } from "../buffered-bytes.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { UpstreamEvents, UpstreamRequest } from "../ports.ts";
 import { connectReading, type ByteReader } from "../socket-reader.ts";
@@ -18,7 +19,7 @@ type State = (typeof State)[keyof typeof State];
 const Waiting = { Nothing: 0, Connect: 1, Send: 2, Response: 3 } as const;
 type Waiting = (typeof Waiting)[keyof typeof Waiting];
 
-export class ClientConnection implements PooledConnection, ByteReader, Timed {
+export class ClientConnection implements PooledConnection, ByteReader, BufferOwner, Timed {
   deadlineAt = Infinity;
   isReused = false;
   hasReceived = false;
@@ -55,7 +56,7 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
     const options = { host, port, noDelay: true, keepAlive: true, allowHalfOpen: true };
     const socket = connectReading(options, services.readBuffers, this);
     this.#socket = socket;
-    this.#output = new OutputBuffer(socket, services.readBuffers);
+    this.#output = new OutputBuffer(socket, services, this);
     socket.on("connect", () => this.#guard(() => this.#onConnect()));
     socket.on("drain", () => this.#guard(() => this.#onDrain()));
     socket.on("end", () => this.#guard(() => this.#onEnd()));
@@ -190,6 +191,10 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
     this.#close();
   }
 
+  onBuffersFull(): void {
+    this.#guard(() => this.#fail("buffersFull", "took no request bytes while all buffers were full"));
+  }
+
   onDeadline(): void {
     this.#guard(() => this.#onDeadline());
   }
@@ -314,6 +319,7 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
   }
 
   #onDrain(): void {
+    this.#output.settle(false);
     if (this.#waiting === Waiting.Send) this.#waitForResponse();
     this.#events?.onUpstreamDrain();
   }
@@ -343,7 +349,8 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
     const events = this.#events;
     const wasConnecting = this.#state === State.Connecting;
     // A stale connection says nothing about its endpoint, and what fails after the head of a response is one response.
-    const isEndpointAtFault = this.#state === State.Busy && !this.isReused && this.#parser.isInHead;
+    const isEndpointAtFault =
+      code !== "buffersFull" && this.#state === State.Busy && !this.isReused && this.#parser.isInHead;
     this.#events = null;
     this.#close();
     if (wasConnecting) this.#pool.onConnectFailed(code, detail);
@@ -357,6 +364,7 @@ export class ClientConnection implements PooledConnection, ByteReader, Timed {
     this.#state = State.Closed;
     this.deadlineAt = Infinity;
     this.#pool.services.deadlines.delete(this);
+    this.#output.settle(true);
     this.#socket.destroy();
   }
 

@@ -68,6 +68,11 @@ export abstract class HeadReader {
     return this.#carryLength === 0 || (this.#hasSkippedLine && this.#carryLength === this.#lineStart);
   }
 
+  /** Of a head that came in several reads. */
+  get carriedBytes(): number {
+    return this.#carryLength;
+  }
+
   protected resetHead(): void {
     this.fields.reset();
     this.#carryLength = 0;

@@ -2,6 +2,7 @@
 // leaves in one write; larger content is written beside it.
 import type net from "node:net";
 import tls from "node:tls";
+import { HeldBytes, type BufferedBytes, type BufferOwner } from "../buffered-bytes.ts";
 import type { ReadBuffers } from "../read-buffers.ts";
 
 /** Content up to here joins the text; above it a copy is cheaper than a conversion. */
@@ -13,9 +14,16 @@ export class OutputBuffer {
   readonly #socket: net.Socket;
   readonly #buffers: ReadBuffers;
   readonly #isTls: boolean;
+  readonly #held: HeldBytes;
   #text = "";
 
-  constructor(socket: net.Socket, buffers: ReadBuffers) {
+  constructor(
+    socket: net.Socket,
+    memory: { readonly readBuffers: ReadBuffers; readonly buffered: BufferedBytes },
+    owner: BufferOwner,
+  ) {
+    this.#held = new HeldBytes(memory.buffered, owner, () => socket.writableLength);
+    const buffers = memory.readBuffers;
     this.#socket = socket;
     this.#buffers = buffers;
     this.#isTls = socket instanceof tls.TLSSocket;
@@ -52,7 +60,15 @@ export class OutputBuffer {
     if (this.#text === "") return;
     const text = this.#text;
     this.#text = "";
-    if (this.#socket.writable) this.#socket.write(text, "latin1");
+    if (!this.#socket.writable) return;
+    this.#socket.write(text, "latin1");
+    this.#held.update(this.#socket.writableLength);
+  }
+
+  /** The socket has taken what it could, or is about to be destroyed: then nothing waits any more. */
+  settle(isClosed: boolean): void {
+    if (isClosed) this.#held.update(0);
+    else this.#held.refresh();
   }
 
   /** `drain` is due also after a large write that the system took at once: nothing waits then. */
@@ -84,6 +100,8 @@ export class OutputBuffer {
     socket.write(piece, body?.onWritten);
     if (text !== "") socket.uncork();
     // What the system did not take is read from this memory later.
-    if (body !== undefined && socket.writableLength > 0) body.isWaiting = true;
+    const waiting = socket.writableLength;
+    if (body !== undefined && waiting > 0) body.isWaiting = true;
+    this.#held.update(waiting);
   }
 }

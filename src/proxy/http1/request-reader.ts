@@ -1,6 +1,7 @@
 // Reads the requests of one client connection from its bytes as they come, one request at a time. Bytes that nobody can
 // take yet wait here: pipelined requests for their turn (RFC 9112, 9.3.2), content for the endpoint.
 import type net from "node:net";
+import { HeldBytes, type BufferedBytes, type BufferOwner } from "../buffered-bytes.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { ProxyLimits } from "../limits.ts";
 import { Step } from "./head-reader.ts";
@@ -33,11 +34,17 @@ export class RequestReader {
   readonly #sink: RequestSink;
   /** Never empty. */
   #stash: Buffer | null = null;
+  readonly #held: HeldBytes;
   #isReading = false;
   #isEnded = false;
 
-  constructor(limits: ProxyLimits, socket: net.Socket, sink: RequestSink) {
-    this.parser = new RequestParser(limits);
+  constructor(
+    services: { readonly limits: ProxyLimits; readonly buffered: BufferedBytes },
+    socket: net.Socket,
+    sink: RequestSink & BufferOwner,
+  ) {
+    this.parser = new RequestParser(services.limits);
+    this.#held = new HeldBytes(services.buffered, sink, () => this.#heldBytes);
     this.#socket = socket;
     this.#sink = sink;
   }
@@ -47,12 +54,19 @@ export class RequestReader {
   }
 
   receive(buffer: Buffer, start: number, end: number): void {
-    if (this.#stash !== null) {
+    if (this.#stash === null) {
+      const pos = this.#read(buffer, start, end);
+      if (pos < end) this.#keep(Buffer.from(buffer.subarray(pos, end)));
+    } else {
       this.#keep(Buffer.concat([this.#stash, buffer.subarray(start, end)]));
-      return;
     }
-    const pos = this.#read(buffer, start, end);
-    if (pos < end) this.#keep(Buffer.from(buffer.subarray(pos, end)));
+    this.#held.update(this.#heldBytes);
+  }
+
+  /** Bytes that wait, and those of a head that is not complete. */
+  get #heldBytes(): number {
+    if (this.#isEnded) return 0;
+    return (this.#stash === null ? 0 : this.#stash.length) + this.parser.carriedBytes;
   }
 
   /** Reads what waits. False: some of it still waits. */
@@ -63,6 +77,7 @@ export class RequestReader {
     this.#stash = null;
     const pos = this.#read(stash, 0, stash.length);
     if (pos < stash.length) this.#stash = stash.subarray(pos);
+    this.#held.update(this.#heldBytes);
     return this.#stash === null;
   }
 
@@ -70,17 +85,20 @@ export class RequestReader {
   takeRest(): Buffer | null {
     const rest = this.#stash;
     this.#stash = null;
+    this.#held.update(this.#heldBytes);
     return rest;
   }
 
   next(): void {
     this.parser.reset();
+    this.#held.update(this.#heldBytes);
   }
 
   /** Nothing is read any more. */
   end(): void {
     this.#isEnded = true;
     this.#stash = null;
+    this.#held.update(0);
   }
 
   /** A little is kept without pausing: only a socket that is read tells that its client has gone. */

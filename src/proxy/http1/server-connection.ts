@@ -3,9 +3,10 @@
 import type net from "node:net";
 import type { ListenerCounters } from "../../metrics/proxy-metrics.ts";
 import type { ConnectionLease } from "../admission/admission.ts";
+import type { BufferOwner } from "../buffered-bytes.ts";
 import type { ProxyCore } from "../core.ts";
 import type { Timed } from "../deadlines.ts";
-import type { ErrorCode } from "../errors.ts";
+import { clientLost, type ErrorCode } from "../errors.ts";
 import { Exchange } from "../exchange.ts";
 import { forwardedLines } from "../forwarding.ts";
 import type { Downstream } from "../ports.ts";
@@ -39,7 +40,7 @@ type Phase = (typeof Phase)[keyof typeof Phase];
 const Waiting = { Nothing: 0, Head: 1, NextRequest: 2, Content: 3, Drain: 4 } as const;
 type Waiting = (typeof Waiting)[keyof typeof Waiting];
 
-export class ServerConnection implements Downstream, ByteReader, RequestSink, Timed {
+export class ServerConnection implements Downstream, ByteReader, RequestSink, BufferOwner, Timed {
   deadlineAt = Infinity;
   readonly isTls: boolean;
   readonly clientAddress: string;
@@ -79,13 +80,13 @@ export class ServerConnection implements Downstream, ByteReader, RequestSink, Ti
     } else {
       this.#socket = adoptAccepted(accepted, core.readBuffers, this);
     }
-    this.#reader = new RequestReader(core.limits, this.#socket, this);
-    this.#writer = new ResponseWriter(this.#socket, core.readBuffers);
+    this.#reader = new RequestReader(core, this.#socket, this);
+    this.#writer = new ResponseWriter(this.#socket, core, this);
     this.#socket.on("drain", () => this.#guard(() => this.#onDrain()));
     this.#socket.on("finish", () => this.#guard(() => this.#lingering?.onFinish()));
     this.#socket.on("end", () => this.#guard(() => this.#onEnd()));
-    this.#socket.on("error", () => this.#guard(() => this.#onClosed()));
-    this.#socket.on("close", () => this.#guard(() => this.#onClosed()));
+    this.#socket.on("error", () => this.#guard(() => this.#closeFor("downstreamClosed")));
+    this.#socket.on("close", () => this.#guard(() => this.#closeFor("downstreamClosed")));
     core.deadlines.add(this);
     listener.connections.add(this);
   }
@@ -102,8 +103,7 @@ export class ServerConnection implements Downstream, ByteReader, RequestSink, Ti
   }
 
   destroy(): void {
-    this.#exchange.onRequestFailed("downstreamClosed");
-    this.#close();
+    this.#closeFor("downstreamClosed");
   }
 
   // From the socket.
@@ -123,11 +123,8 @@ export class ServerConnection implements Downstream, ByteReader, RequestSink, Ti
   #receive(buffer: Buffer, start: number, end: number): void {
     if (this.#phase === Phase.Tunnel) {
       if (!this.#exchange.onTunnelBytes(buffer, start, end)) this.#socket.pause();
-    } else if (this.#phase === Phase.Lingering) {
-      this.#lingering?.onBytes(end - start);
-    } else {
-      this.#reader.receive(buffer, start, end);
-    }
+    } else if (this.#phase === Phase.Lingering) this.#lingering?.onBytes(end - start);
+    else this.#reader.receive(buffer, start, end);
   }
 
   // From the reader.
@@ -222,6 +219,13 @@ export class ServerConnection implements Downstream, ByteReader, RequestSink, Ti
     if (!this.#isReadEnded) this.#socket.resume();
   }
 
+  onBuffersFull(): void {
+    // An exchange that fails counts it itself.
+    const isIdle = this.#reader.isRequestRead && this.#isResponseWritten;
+    if (isIdle) this.#core.metrics.refused.add("buffersFull");
+    this.#guard(() => this.#closeFor("buffersFull"));
+  }
+
   // From the exchange.
 
   get takesInterim(): boolean {
@@ -274,8 +278,7 @@ export class ServerConnection implements Downstream, ByteReader, RequestSink, Ti
     if (this.#phase === Phase.Closed) return;
     this.#isResponseWritten = true;
     this.#reader.isRequestRead = true;
-    const isClientLost = code === "downstreamClosed" || code === "downstreamStalled";
-    if (this.#writer.isUntilClose || isClientLost) this.#close();
+    if (this.#writer.isUntilClose || clientLost.has(code)) this.#close();
     else this.#endGracefully();
   }
 
@@ -340,8 +343,7 @@ export class ServerConnection implements Downstream, ByteReader, RequestSink, Ti
           else this.#exchange.onRequestFailed("contentTimeout");
           return;
         case Waiting.Drain:
-          this.#exchange.onRequestFailed("downstreamStalled");
-          this.#close();
+          this.#closeFor("downstreamStalled");
       }
     });
   }
@@ -379,6 +381,7 @@ export class ServerConnection implements Downstream, ByteReader, RequestSink, Ti
 
   #onDrain(): void {
     if (this.#waiting === Waiting.Drain) this.#waitUntil(Waiting.Nothing, Infinity);
+    this.#writer.settle(false);
     this.#exchange.onDownstreamDrain();
     if (this.#phase !== Phase.Open || !this.#reader.isRequestRead || !this.#isResponseWritten) return;
     if (this.#waiting === Waiting.Nothing) {
@@ -393,20 +396,15 @@ export class ServerConnection implements Downstream, ByteReader, RequestSink, Ti
     if (this.#phase === Phase.Tunnel) {
       this.#exchange.onTunnelEnd();
       if (this.#socket.writableEnded) this.#endGracefully();
-    } else if (this.#phase === Phase.Lingering) {
-      this.#lingering?.onEnd();
-    } else if (this.#reader.isEmpty) {
-      this.#onAllRead();
-    }
+    } else if (this.#phase === Phase.Lingering) this.#lingering?.onEnd();
+    else if (this.#reader.isEmpty) this.#onAllRead();
   }
 
   /** The client has ended, and all that it sent before has been looked at: what is incomplete stays so. */
   #onAllRead(): void {
     if (this.#phase !== Phase.Open) return;
-    if (!this.#reader.isRequestRead) {
-      this.#exchange.onRequestFailed("downstreamClosed");
-      this.#close();
-    } else if (this.#isResponseWritten) this.#endGracefully();
+    if (!this.#reader.isRequestRead) this.#closeFor("downstreamClosed");
+    else if (this.#isResponseWritten) this.#endGracefully();
   }
 
   #endGracefully(): void {
@@ -420,9 +418,9 @@ export class ServerConnection implements Downstream, ByteReader, RequestSink, Ti
     this.#lingering.begin();
   }
 
-  #onClosed(): void {
+  #closeFor(code: ErrorCode): void {
     if (this.#phase === Phase.Closed) return;
-    this.#exchange.onRequestFailed("downstreamClosed");
+    this.#exchange.onRequestFailed(code);
     this.#close();
   }
 
@@ -431,6 +429,7 @@ export class ServerConnection implements Downstream, ByteReader, RequestSink, Ti
     this.#phase = Phase.Closed;
     this.#waitUntil(Waiting.Nothing, Infinity);
     this.#reader.end();
+    this.#writer.settle(true);
     this.#core.deadlines.delete(this);
     this.#lingering?.stop();
     this.#listener.connections.delete(this);

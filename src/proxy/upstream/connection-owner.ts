@@ -1,5 +1,6 @@
 // What a connection to an endpoint and its pool know of each other, free of any wire format.
 import type { Clock } from "../../util/clock.ts";
+import type { BufferedBytes } from "../buffered-bytes.ts";
 import type { Deadlines } from "../deadlines.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { ProxyLimits } from "../limits.ts";
@@ -13,6 +14,7 @@ export interface PoolServices {
   readonly limits: ProxyLimits;
   readonly metrics: PoolMetrics;
   readonly readBuffers: ReadBuffers;
+  readonly buffered: BufferedBytes;
   /** Something threw while no exchange was there to be told. */
   onBug(error: unknown): void;
 }

@@ -8,6 +8,7 @@ import { systemClock } from "../../util/clock.ts";
 import { systemRandom } from "../../util/random.ts";
 import type { FeatureRuntimes } from "../filter.ts";
 import type { ProxyLimits } from "../limits.ts";
+import { memoryLimitBytes } from "../machine.ts";
 import { Proxy } from "../proxy.ts";
 import { SharedState } from "../across-workers/shared-state.ts";
 import { TlsContexts } from "../tls-contexts.ts";
@@ -139,6 +140,7 @@ class ProxyWorker {
     this.#proxy.forgetRetiredRoutes();
     this.#proxyMetrics.endpointsEjected = this.#proxy.health.ejected;
     this.#proxyMetrics.upstreamsPanicking = this.#proxy.upstreams.panicking;
+    this.#proxyMetrics.keptContentBytes = this.#proxy.contentBuffers.bytes;
     return { proxy: this.#proxyMetrics.counts(), routes: this.#requestMetrics.counts() };
   }
 
@@ -169,6 +171,9 @@ function limitsOfOne(limits: ProxyLimits, workers: number): ProxyLimits {
     idleUpstreamMax: Math.ceil(limits.idleUpstreamMax / workers),
     refusalsMax: Math.ceil(limits.refusalsMax / workers),
     overloadConnectionsMin: Math.ceil(limits.overloadConnectionsMin / workers),
+    bufferedTotalMaxBytes: Math.ceil(
+      Math.min(limits.bufferedTotalMaxBytes, memoryLimitBytes() / 4) / workers,
+    ),
     retriesActiveMin: Math.ceil(limits.retriesActiveMin / workers),
     contentBuffersTotalMaxBytes: Math.ceil(limits.contentBuffersTotalMaxBytes / workers),
     bodyBuffersTotalMaxBytes: Math.ceil(limits.bodyBuffersTotalMaxBytes / workers),
