@@ -212,9 +212,19 @@ export class ControlPlane {
       async () => {
         if (api.isEnded) throw new Error(`kube-apiserver has ended:\n${api.tail()}`);
         if (this.#etcd?.isEnded === true) throw new Error(`etcd has ended:\n${this.#etcd.tail()}`);
-        // Answers once the roles and namespaces of the system are there.
+        // Works once the roles and namespaces of the system are there, and addresses for Services can be had.
         return await this.admin
-          .call({ path: "/api/v1/namespaces/default" })
+          .call({
+            method: "POST",
+            path: "/api/v1/namespaces/default/services",
+            query: { dryRun: "All" },
+            body: {
+              apiVersion: "v1",
+              kind: "Service",
+              metadata: { name: "ready" },
+              spec: { ports: [{ port: 80 }] },
+            },
+          })
           .then(() => true)
           .catch(() => false);
       },
