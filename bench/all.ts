@@ -49,7 +49,15 @@ function summary(all: readonly Ended[]): string[] {
 await runAndCleanUp(async () => {
   const args = process.argv.slice(2);
   const all: Ended[] = [];
+  let isInterrupted = false;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      isInterrupted = true;
+    });
+  }
   for (const module of SCENARIOS) {
+    // The clean-up of a signal ends the one that runs; the next must not start meanwhile.
+    if (isInterrupted) break;
     console.log(`\n== ${module} ${args.join(" ")}`);
     all.push(await run(module, args));
   }

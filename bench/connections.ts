@@ -23,6 +23,7 @@ await runScenario({
       contentBytes: CONTENT_BYTES,
       unit: "connection",
       maxRatios: { nginx: 1.3 },
+      warmUpResponses: 10_000,
       job: ({ httpPort }) => ({
         url: `http://127.0.0.1:${httpPort}/`,
         connections,

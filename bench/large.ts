@@ -22,6 +22,7 @@ await runScenario({
       contentBytes: body,
       unit: "response",
       isByBytes: true,
+      warmUpResponses: 3_000,
       maxRatios: { "nginx-tuned": 0.9 },
       job: ({ httpPort }) => ({ url: `http://127.0.0.1:${httpPort}/`, connections, seconds, host: HOST }),
       notes: [

@@ -162,7 +162,12 @@ await runScenario({
   question: "How long do requests take at a rate that the proxies can serve, counted from when each was due?",
   numbers: {
     rounds: { default: 5, min: 1, help: "measured rounds; each runs every peer once" },
-    seconds: { default: 5, min: 1, help: "length of one measurement, after a second of warm-up" },
+    seconds: {
+      default: 5,
+      min: 1,
+      isFraction: true,
+      help: "length of one measurement, after a second of warm-up",
+    },
     rate: { default: 10_000, min: 100, help: "requests per second" },
     connections: { default: 64, min: 1, help: "keep-alive connections" },
   },

@@ -11,6 +11,8 @@ import {
   measure,
   ratio,
   spreads,
+  warmUp,
+  WARM_UP_RESPONSES,
   withCpu,
   type Measurement,
   type Rounds,
@@ -105,20 +107,22 @@ async function measureRequests(
 ): Promise<RequestRounds> {
   const { connections, rounds } = numbers;
   const seconds = numbers.seconds * REQUESTS_LENGTH;
-  const all = (source: LoadSource, count: number, warmUps: number): Promise<Rounds<Measurement>> =>
+  const measureOne = (source: LoadSource, { child, httpsPort }: Peer): Promise<Measurement> => {
+    const url = `https://127.0.0.1:${httpsPort}/`;
+    return measure(child, source, { url, connections, seconds, host: HOST, servername: HOST });
+  };
+  const all = (source: LoadSource, count: number): Promise<Rounds<Measurement>> =>
     interleave({
       contenders: peers,
       rounds: count,
-      warmUps,
-      measure: ({ child, httpsPort }) => {
-        const url = `https://127.0.0.1:${httpsPort}/`;
-        return measure(child, source, { url, connections, seconds, host: HOST, servername: HOST });
-      },
+      warmUps: 0,
+      measure: (peer) => measureOne(source, peer),
       show: ({ cpuUs }) => `${cpuUs.toFixed(1)} us`,
       progress,
     });
-  const { source, text } = await chooseLoad(load, (trial) => all(trial, 1, 0));
-  return { requests: await all(source, rounds, 1), source, text };
+  const { source, text } = await chooseLoad(load, (trial) => all(trial, 1));
+  await warmUp(peers, WARM_UP_RESPONSES, (peer) => measureOne(source, peer));
+  return { requests: await all(source, rounds), source, text };
 }
 
 interface HandshakeOptions {

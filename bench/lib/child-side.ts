@@ -4,7 +4,7 @@ import type net from "node:net";
 /** Message of a child to the runner once it accepts connections. */
 export interface ReadyMessage {
   readonly port: number;
-  /** NaN, as null, from servers without TLS. */
+  /** NaN from servers without TLS. */
   readonly tlsPort: number;
 }
 

@@ -62,7 +62,10 @@ export function startProgram(
 /** Starts one of our modules (a path in bench/) with an IPC channel. */
 export function startModule(module: string, args: readonly string[]): Child {
   const file = fileURLToPath(new URL(`../${module}`, import.meta.url));
-  return adopt(module, fork(file, args, { stdio: ["ignore", "pipe", "pipe", "ipc"], execArgv: [] }));
+  // "advanced": a figure that was not measured stays NaN.
+  const serialization = "advanced";
+  const child = fork(file, args, { serialization, stdio: ["ignore", "pipe", "pipe", "ipc"], execArgv: [] });
+  return adopt(module, child);
 }
 
 /** Starts one of our servers and waits for the ports that it took. */

@@ -3,7 +3,7 @@
 import { parseArgs } from "node:util";
 import { runAndCleanUp } from "./children.ts";
 import { LOAD_CHOICES, type LoadChoice } from "./load-source.ts";
-import { machine, machineLine } from "./machine.ts";
+import { busyCpus, machine, machineLine } from "./machine.ts";
 import { PEER_NAMES, type PeerName } from "./peers.ts";
 import { isMet, limitText, saveResult, textTable, type Outcome, type Result } from "./result.ts";
 
@@ -84,13 +84,16 @@ async function main<Name extends string>(
   const host = machine();
   const date = new Date().toISOString();
   progress(`${scenario.title}\n${machineLine(host)}`);
+  const busyBefore = await busyCpus();
   const outcome = await scenario.run({ ...context, progress });
+  // What we started is idle by now.
+  const otherWork = { beforeCpus: busyBefore, afterCpus: await busyCpus() };
   const problems = [...outcome.problems];
   if (needsAllPeers) problems.push(...outcome.missing.map((name) => `${name} is not installed`));
   const { name, script, title, question } = scenario;
   const shown = args.filter((arg) => arg !== "--save");
   const command = `npm run ${script}${shown.length === 0 ? "" : ` -- ${shown.join(" ")}`}`;
-  const about = { name, title, question, command, date, machine: host, options: context.numbers };
+  const about = { name, title, question, command, date, machine: host, otherWork, options: context.numbers };
   const result: Result = { ...about, ...outcome, problems };
   if (isJson) console.log(JSON.stringify(result, undefined, 1));
   else print(result);

@@ -9,6 +9,8 @@ import {
   measure,
   ratio,
   spreads,
+  warmUp,
+  WARM_UP_RESPONSES,
   type Measurement,
   type Rounds,
 } from "./measure.ts";
@@ -31,28 +33,33 @@ export interface Comparison {
   /** Megabytes for each CPU second beside requests, where content is what costs. */
   readonly isByBytes?: boolean;
   readonly notes?: readonly string[];
+  /** Served by each proxy before the rounds. Default 30,000. */
+  readonly warmUpResponses?: number;
 }
 
 type Numbers = "rounds" | "seconds";
 
 export async function compare(context: Context<Numbers>, comparison: Comparison): Promise<Outcome> {
   const { numbers, progress } = context;
-  const { contentBytes, fairwayWorkers = 1, notes = [] } = comparison;
+  const { contentBytes, fairwayWorkers = 1, notes = [], warmUpResponses = WARM_UP_RESPONSES } = comparison;
   const backend = await startServer("./lib/backend.ts", [String(contentBytes)]);
   const peerOptions = { backendPort: backend.port, contentBytes, fairwayWorkers, progress };
   const { peers, versions, missing } = await startPeers(context.peers, peerOptions);
-  const measureAll = (source: LoadSource, rounds: number, warmUps: number): Promise<Rounds<Measurement>> =>
+  const measureOne = (source: LoadSource, peer: Peer): Promise<Measurement> =>
+    measure(peer.child, source, comparison.job(peer));
+  const measureAll = (source: LoadSource, rounds: number): Promise<Rounds<Measurement>> =>
     interleave({
       contenders: peers,
       rounds,
-      warmUps,
-      measure: (peer) => measure(peer.child, source, comparison.job(peer)),
+      warmUps: 0,
+      measure: (peer) => measureOne(source, peer),
       show: ({ cpuUs }) => `${cpuUs.toFixed(1)} us`,
       progress,
     });
-  const { source, text } = await chooseLoad(context.load, (trial) => measureAll(trial, 1, 0));
+  const { source, text } = await chooseLoad(context.load, (trial) => measureAll(trial, 1));
   progress(`load: ${text}`);
-  const rounds = await measureAll(source, numbers.rounds, 1);
+  await warmUp(peers, warmUpResponses, (peer) => measureOne(source, peer));
+  const rounds = await measureAll(source, numbers.rounds);
   const problems = failureProblems(rounds);
   if (!isCpuMeasurable()) problems.push("CPU time is not measured: it takes Linux's /proc");
   return {

@@ -1,5 +1,8 @@
 // What a figure means depends on where it was taken.
 import os from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const BUSY_SAMPLE_MS = 1_000;
 
 export interface Machine {
   readonly cpu: string;
@@ -25,4 +28,20 @@ export function machine(): Machine {
 
 export function machineLine({ cpu, cpus, memoryGib, system, node, load1 }: Machine): string {
   return `${cpus} x ${cpu}, ${memoryGib} GiB, ${system}, Node ${node}, load ${load1.toFixed(2)} before the start`;
+}
+
+/** CPUs that are at work in this second, by whatever: taken when nothing of ours runs, it is the work of others. */
+export async function busyCpus(): Promise<number> {
+  const before = cpuTimes();
+  await sleep(BUSY_SAMPLE_MS);
+  const after = cpuTimes();
+  return ((after.busy - before.busy) / (after.all - before.all)) * os.cpus().length;
+}
+
+function cpuTimes(): { readonly busy: number; readonly all: number } {
+  const cpus = os.cpus();
+  const all = cpus.flatMap(({ times }) => Object.values(times));
+  const idle = cpus.map(({ times }) => times.idle);
+  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+  return { busy: sum(all) - sum(idle), all: sum(all) };
 }

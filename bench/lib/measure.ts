@@ -40,6 +40,24 @@ export async function withCpu<T>(child: Child, work: () => Promise<T>): Promise<
   return { value, cpuUs: after - before };
 }
 
+/** Enough for Node's machine code to be what it stays; in seconds that would depend on what else the machine does. */
+export const WARM_UP_RESPONSES = 30_000;
+const WARM_UP_TRIES = 5;
+
+/** Measures each of `peers` and forgets it, until it has served `responses`, or as many times as is reasonable. */
+export async function warmUp<P>(
+  peers: readonly P[],
+  responses: number,
+  measureOne: (peer: P) => Promise<Measurement>,
+): Promise<void> {
+  for (const peer of peers) {
+    let served = 0;
+    for (let tries = 0; served < responses && tries < WARM_UP_TRIES; tries += 1) {
+      served += (await measureOne(peer)).load.responses;
+    }
+  }
+}
+
 /** What each contender measured in each round, by name: in the order of contenders, not of measurement. */
 export type Rounds<T> = ReadonlyMap<string, readonly T[]>;
 

@@ -4,7 +4,7 @@
 //   <!-- result: keep-alive -->   table, plot, verdicts, machine and command of bench/results/keep-alive.json
 //   <!-- limits -->               every limit of the results on the page, met or missed
 //   <!-- end -->                  ends either
-import { isMet, limitText, markdownBody, type Result } from "./result.ts";
+import { isMet, isPreliminary, limitText, markdownBody, type Result } from "./result.ts";
 
 const BLOCK = /<!-- (?:result: ([a-z0-9-]+)|(limits)) -->\n[\s\S]*?<!-- end -->/g;
 const RESULTS = "../bench/results";
@@ -26,8 +26,11 @@ function section(name: string, result: Result | undefined): string {
 function limits(results: readonly (Result | undefined)[]): string {
   const rows = results.flatMap((result) =>
     (result?.limits ?? []).map((limit) => {
-      const verdict = isMet(limit) ? "met" : "**missed**";
-      return `| ${result?.title} | ${limitText(limit)} | ${verdict} |`;
+      const mark = result !== undefined && isPreliminary(result) ? " (preliminary)" : "";
+      // Figures of a run in which something failed are no evidence of either.
+      const isFailed = result !== undefined && result.problems.length > 0;
+      const verdict = isFailed ? "**the run failed**" : isMet(limit) ? "met" : "**missed**";
+      return `| ${result?.title}${mark} | ${limitText(limit)} | ${verdict} |`;
     }),
   );
   return rows.length === 0

@@ -48,6 +48,8 @@ export interface Result extends Outcome {
   /** When it began, ISO 8601. */
   readonly date: string;
   readonly machine: Machine;
+  /** CPUs that were busy with other things in the second before the run and in the second after it. */
+  readonly otherWork: { readonly beforeCpus: number; readonly afterCpus: number };
   readonly options: Readonly<Record<string, unknown>>;
 }
 
@@ -89,18 +91,33 @@ function markdownTable({ columns, rows }: Table): string {
   return [line(columns), rule, ...rows.map(line)].join("\n");
 }
 
+/** Above this, other work took part in every figure. */
+const OTHER_WORK_MAX_CPUS = 0.2;
+
+function otherWorkText({ beforeCpus, afterCpus }: Result["otherWork"]): string {
+  return `other work took ${beforeCpus.toFixed(2)} CPUs before the run and ${afterCpus.toFixed(2)} after it`;
+}
+
+/** Nobody should quote figures of a busy machine: the page says so by itself until they are taken anew. */
+export function isPreliminary({ otherWork: { beforeCpus, afterCpus } }: Result): boolean {
+  return Math.max(beforeCpus, afterCpus) > OTHER_WORK_MAX_CPUS;
+}
+
 /** Without a heading, so that it can stand in other documents. `plotPath`: where the plot is, seen from there. */
 export function markdownBody(result: Result, plotPath: string): string {
   const { machine, versions, limits, problems, missing, notes, plots } = result;
   const programs = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const verdicts = limits.map((limit) => `- ${isMet(limit) ? "met" : "**MISSED**"}: ${limitText(limit)}`);
   const parts = [
+    isPreliminary(result)
+      ? `**Preliminary: the machine was not quiet, ${otherWorkText(result.otherWork)}.** Ratios of CPU time are rough, latencies and rates mean nothing.`
+      : "",
     markdownTable(result.table),
     ...(plots.length === 0 ? [] : [`![${result.title}](${plotPath})`]),
     [...verdicts, ...problems.map((problem) => `- **FAILED**: ${problem}`)].join("\n"),
     notes.map((note) => `- ${note}`).join("\n"),
     [
-      `- Machine: ${machine.cpus} x ${machine.cpu}, ${machine.memoryGib} GiB, ${machine.system}, Node ${machine.node}; load average ${machine.load1.toFixed(2)} before the start.`,
+      `- Machine: ${machine.cpus} x ${machine.cpu}, ${machine.memoryGib} GiB, ${machine.system}, Node ${machine.node}; ${otherWorkText(result.otherWork)}.`,
       `- Programs: ${programs.join(", ")}.`,
       ...(missing.length === 0 ? [] : [`- Not installed, so not measured: ${missing.join(", ")}.`]),
       `- Load: ${result.load}.`,

@@ -14,6 +14,7 @@ const result: Result = {
   command: "npm run bench",
   date: "2026-01-02T03:04:05.678Z",
   machine: { cpu: "CPU", cpus: 2, memoryGib: 4, system: "Linux", node: "v26.0.0", load1: 0.5 },
+  otherWork: { beforeCpus: 0.03, afterCpus: 0.1 },
   options: {},
   versions: { fairway: "0.1.0", nginx: "1.2.3" },
   missing: ["caddy"],
@@ -51,17 +52,32 @@ test("a result names missed limits, failures, missing peers, versions, load and 
   for (const part of parts) expect(text).toContain(part);
 });
 
+test("a result of a machine that was not quiet says that it is preliminary", () => {
+  expect(markdownBody(result, "plot.svg")).not.toContain("Preliminary");
+  const busy: Result = { ...result, otherWork: { beforeCpus: 0.03, afterCpus: 0.9 } };
+  expect(markdownBody(busy, "plot.svg")).toMatch(
+    /^\*\*Preliminary: .* 0\.03 CPUs before the run and 0\.90 after it/,
+  );
+});
+
+test("a limit of a run in which something failed is neither met nor missed", () => {
+  const page = "<!-- limits -->\n<!-- end -->\n<!-- result: keep-alive -->\n<!-- end -->\n";
+  const failed: Result = { ...result, limits: [{ what: "x", value: 1, max: 2 }] };
+  expect(fillPage(page, () => failed)).toContain("| x: 1 (limit: at most 2) | **the run failed** |");
+  expect(fillPage(page, () => ({ ...failed, problems: [] }))).toContain("| x: 1 (limit: at most 2) | met |");
+});
+
 test("results fill their places in a page, again and again, and nothing else changes", () => {
   const page =
     "# Page\n\n<!-- limits -->\n<!-- end -->\n\nBy hand.\n\n<!-- result: keep-alive -->\nold\n<!-- end -->\n\nThe end.\n";
-  const filled = fillPage(page, () => result);
+  const filled = fillPage(page, () => ({ ...result, problems: [] }));
   expect(filled).toContain("| fairway | 12.0 |");
   expect(filled).toContain(
     "| Keep-alive requests | CPU per request, x nginx: 1.20 (limit: at most 1.05) | **missed** |",
   );
   expect(filled).not.toContain("old");
   expect(filled).toMatch(/^# Page\n[\s\S]*By hand\.[\s\S]*\nThe end\.\n$/);
-  expect(fillPage(filled, () => result)).toBe(filled);
+  expect(fillPage(filled, () => ({ ...result, problems: [] }))).toBe(filled);
   expect(fillPage(page, () => undefined)).toContain("No result has been saved yet.");
 });
 
