@@ -9,6 +9,7 @@ import { hsts } from "./hsts/hsts.ts";
 import { loadBalance } from "./load-balance/load-balance.ts";
 import { outliers } from "./outliers/outliers.ts";
 import { requestBuffering } from "./request-buffering/request-buffering.ts";
+import { responseBuffering } from "./response-buffering/response-buffering.ts";
 import { retries } from "./retries/retries.ts";
 import { sslRedirect } from "./ssl-redirect/ssl-redirect.ts";
 import { timeouts } from "./timeouts/timeouts.ts";
@@ -23,6 +24,7 @@ export const features: readonly AnyFeature[] = [
   retries,
   bodySize,
   requestBuffering,
+  responseBuffering,
   canary,
   loadBalance,
   upstreamHash,

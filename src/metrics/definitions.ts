@@ -79,7 +79,7 @@ export const metricDefinitions = {
   bufferedBytes: {
     name: "fairway_buffered_bytes",
     type: "gauge",
-    help: "Bytes held in connections until a client or an endpoint takes them or their turn comes (waiting), and request content kept for endpoints (kept_content).",
+    help: "Bytes held in connections until a client or an endpoint takes them or their turn comes (waiting), and content kept: of requests for endpoints, of responses that are read ahead (kept_content).",
     labels: ["kind"],
   },
   upstreamOpened: {

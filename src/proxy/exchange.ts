@@ -24,6 +24,7 @@ import type {
   Upstream,
   UpstreamEvents,
 } from "./ports.ts";
+import { ResponseRelay } from "./response-relay.ts";
 import { ResponseWait, type WaitingExchange } from "./response-wait.ts";
 import type { EndpointHealth } from "./upstream/health.ts";
 
@@ -54,6 +55,7 @@ export class Exchange implements DownstreamEvents, UpstreamEvents, WaitingExchan
   #upstream: Upstream | null = null;
   /** The content that was taken from the client, as long as all of it is here. */
   readonly #buffer: ContentBuffer;
+  readonly #relay: ResponseRelay;
   #hasRelayedInterim = false;
   #startedAt = 0;
   #status = 0;
@@ -61,7 +63,6 @@ export class Exchange implements DownstreamEvents, UpstreamEvents, WaitingExchan
   #bytesOut = 0;
   #isRequestComplete = true;
   #isRequestBlocked = false;
-  #isResponseBlocked = false;
   /** Directions of a tunnel that are open. */
   #tunnelHalves = 0;
 
@@ -73,6 +74,7 @@ export class Exchange implements DownstreamEvents, UpstreamEvents, WaitingExchan
     this.#attempts = new Attempts(core, this.#request);
     this.#wait = new ResponseWait(core.deadlines, this);
     this.#buffer = new ContentBuffer(core.contentBuffers);
+    this.#relay = new ResponseRelay(downstream, core.contentBuffers);
   }
 
   /** Request content may be handed over now. */
@@ -146,9 +148,8 @@ export class Exchange implements DownstreamEvents, UpstreamEvents, WaitingExchan
   }
 
   onDownstreamDrain(): void {
-    if (!this.#isResponseBlocked) return;
-    this.#isResponseBlocked = false;
-    this.#upstream?.resume();
+    if (this.#relay.drain()) this.#upstream?.resume();
+    if (this.#relay.isComplete) this.#endResponse();
   }
 
   onRequestFailed(code: ErrorCode): void {
@@ -214,6 +215,7 @@ export class Exchange implements DownstreamEvents, UpstreamEvents, WaitingExchan
     this.#wait.end();
     // A response that overtakes its request leaves no certain place where the next request starts.
     if (!this.#isRequestComplete) this.#downstream.closeAfterResponse();
+    this.#relay.begin(response.fields, this.#matched.settings);
     const lines = this.#matched.responseLines(response, this.#attempts.sessionKey);
     const { status, reason, contentLength, hasContent } = response;
     this.#downstream.sendHead(status, reason, lines, contentLength, hasContent);
@@ -221,9 +223,7 @@ export class Exchange implements DownstreamEvents, UpstreamEvents, WaitingExchan
 
   onUpstreamContent(buffer: Buffer, start: number, end: number): void {
     this.#bytesOut += end - start;
-    if (this.#downstream.sendContent(buffer, start, end) || this.#isResponseBlocked) return;
-    this.#isResponseBlocked = true;
-    this.#upstream?.pause();
+    if (!this.#relay.send(buffer, start, end)) this.#upstream?.pause();
   }
 
   onUpstreamEnd(trailers: string): void {
@@ -232,9 +232,8 @@ export class Exchange implements DownstreamEvents, UpstreamEvents, WaitingExchan
     this.#attempts.onResponseEnd();
     this.#attempts.end();
     upstream?.release(this.#isRequestComplete);
-    // The exchange is free before the client's connection hears of it, for that begins the next request.
-    this.#finish();
-    this.#downstream.sendEnd(this.#request.takesTrailers ? trailers : "");
+    this.#relay.end(this.#request.takesTrailers ? trailers : "");
+    if (this.#relay.isComplete) this.#endResponse();
   }
 
   onUpstreamSwitched(response: ResponseMessage): void {
@@ -254,9 +253,8 @@ export class Exchange implements DownstreamEvents, UpstreamEvents, WaitingExchan
 
   onUpstreamTunnelBytes(buffer: Buffer, start: number, end: number): void {
     this.#bytesOut += end - start;
-    if (this.#downstream.sendTunnelBytes(buffer, start, end) || this.#isResponseBlocked) return;
-    this.#isResponseBlocked = true;
-    this.#upstream?.pause();
+    if (this.#downstream.sendTunnelBytes(buffer, start, end)) return;
+    if (this.#relay.pause()) this.#upstream?.pause();
   }
 
   onUpstreamTunnelEnd(): void {
@@ -323,7 +321,6 @@ export class Exchange implements DownstreamEvents, UpstreamEvents, WaitingExchan
     this.#bytesOut = 0;
     this.#isRequestComplete = !request.hasContent;
     this.#isRequestBlocked = false;
-    this.#isResponseBlocked = false;
     this.#wait.mayContinue = request.expectsContinue;
     this.#state = State.Connecting;
   }
@@ -421,8 +418,16 @@ export class Exchange implements DownstreamEvents, UpstreamEvents, WaitingExchan
     sendGenerated(this.#downstream, response, hasContent);
   }
 
+  #endResponse(): void {
+    const { trailers } = this.#relay;
+    // The exchange is free before the client's connection hears of it, for that begins the next request.
+    this.#finish();
+    this.#downstream.sendEnd(trailers);
+  }
+
   #finish(): void {
     this.#wait.end();
+    this.#relay.reset();
     this.#buffer.clear();
     this.#attempts.end();
     const durationMs = this.#core.clock.nowMs() - this.#startedAt;

@@ -104,6 +104,10 @@ export interface RouteSettings {
    * comes. Default 8 KiB.
    */
   contentBufferMaxBytes: number;
+  /** A response is read ahead of its client, unless its endpoint says otherwise (`X-Accel-Buffering`). Default: false. */
+  readsAhead: boolean;
+  /** How much of a response may be kept where it is read ahead. Default: 1 MiB and 16 KiB. */
+  readAheadMaxBytes: number;
   /** When a request goes to another endpoint. */
   retries: RetrySettings;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { bodySize } from "../../src/features/body-size/body-size.ts";
 import { requestBuffering } from "../../src/features/request-buffering/request-buffering.ts";
+import { responseBuffering } from "../../src/features/response-buffering/response-buffering.ts";
 import { retries } from "../../src/features/retries/retries.ts";
 import { timeouts } from "../../src/features/timeouts/timeouts.ts";
 import { defaultRouteSettings } from "../../src/proxy/routing/compile-host.ts";
@@ -104,4 +105,45 @@ test("the defaults of the features are those of the compiler", () => {
     (feature) => parseFeature(feature, {}).features,
   );
   expect(compiledRoute(snapshotWith({ features })).settings).toEqual(defaultRouteSettings);
+});
+
+describe("response-buffering", () => {
+  const mebibyte = 1024 * 1024;
+  const settingsFor = (annotations: Values, configMap: Values): readonly [boolean, number] => {
+    const { features } = parseFeature(responseBuffering, annotations, configMap);
+    const { readsAhead, readAheadMaxBytes } = compiledRoute(snapshotWith({ features })).settings;
+    return [readsAhead, readAheadMaxBytes];
+  };
+
+  test("has the defaults of a route without it", () => {
+    const { readsAhead, readAheadMaxBytes } = defaultRouteSettings;
+    expect(settingsFor({}, {})).toEqual([readsAhead, readAheadMaxBytes]);
+    expect(settingsFor({}, { "proxy-buffer-size": "8k" })[1]).toBe(4 * 8192 + mebibyte);
+  });
+
+  test.each<readonly [Values, Values, boolean, number]>([
+    [{ "proxy-buffering": "on" }, {}, true, 16_384 + mebibyte],
+    [{}, { "proxy-buffering": "on" }, true, 16_384 + mebibyte],
+    [{ "proxy-buffering": "off" }, { "proxy-buffering": "on" }, false, 16_384 + mebibyte],
+    [{ "proxy-buffers-number": "8", "proxy-buffer-size": "16k" }, {}, false, 131_072 + mebibyte],
+    [{ "proxy-buffering": "on", "proxy-max-temp-file-size": "0" }, {}, true, 16_384],
+    [{ "proxy-buffering": "on", "proxy-max-temp-file-size": "64k" }, {}, true, 81_920],
+    [{ "proxy-buffering": "on", "proxy-max-temp-file-size": "2g" }, {}, true, 16_384 + mebibyte],
+    [{ "proxy-max-temp-file-size": "1m" }, { "proxy-max-temp-file-size": "0" }, false, 16_384 + mebibyte],
+    [{ "proxy-buffer-size": "8kb" }, { "proxy-buffer-size": "8k" }, false, 32_768 + mebibyte],
+  ])("%j over %j: on %s, %i bytes", (annotations, configMap, isOn, bytes) => {
+    expect(settingsFor(annotations, configMap)).toEqual([isOn, bytes]);
+  });
+
+  test.each([
+    ["proxy-buffering", "yes", 'InvalidValue: "yes" is not one of "on", "off"'],
+    ["proxy-buffers-number", "0", 'InvalidInteger: "0" is not an integer from 1'],
+    ["proxy-buffer-size", "0", 'InvalidSize: "0" is not more than 0 bytes'],
+    ["proxy-buffer-size", "128k", "HeadLimitStays: heads of responses may have 32k"],
+    ["proxy-max-temp-file-size", "1mb", 'InvalidSize: "1mb" is not a number of bytes'],
+  ])("reports %s: %s", (key, value, message) => {
+    const { diagnostics } = parseFeature(responseBuffering, { [key]: value });
+    expect(diagnostics).toHaveLength(1);
+    expect(diagnostics[0]).toContain(`${key}: ${message}`);
+  });
 });

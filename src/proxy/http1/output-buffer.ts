@@ -3,12 +3,15 @@
 import type net from "node:net";
 import tls from "node:tls";
 import { HeldBytes, type BufferedBytes, type BufferOwner } from "../buffered-bytes.ts";
-import type { ReadBuffers } from "../read-buffers.ts";
+import { readBufferBytes, type ReadBuffers } from "../read-buffers.ts";
 
 /** Content up to here joins the text; above it a copy is cheaper than a conversion. */
 const textPieceMaxBytes = 4096;
 /** Collected text beyond this is written at once. */
 const textMaxLength = 16 * 1024;
+
+/** What is shorter and has to wait waits as a copy of its size, not in a body buffer. */
+const queuedBodyMinBytes = readBufferBytes / 2;
 
 export class OutputBuffer {
   readonly #socket: net.Socket;
@@ -82,13 +85,17 @@ export class OutputBuffer {
       this.#text = "";
       return;
     }
+    const isQueued = socket.writableLength > 0;
     // With nothing queued before, TLS encrypts inside the write, into memory of its own.
-    const isTakenAtOnce = this.#isTls && socket.writableLength === 0;
-    const body = isTakenAtOnce ? undefined : this.#buffers.bodyOf(buffer);
+    const isTakenAtOnce = this.#isTls && !isQueued;
+    let body = isTakenAtOnce ? undefined : this.#buffers.bodyOf(buffer);
     let piece = buffer.subarray(start, end);
     if (buffer === this.#buffers.shared && !isTakenAtOnce) {
       piece = Buffer.from(piece);
       this.#buffers.copiedBytes += piece.length;
+    } else if (body !== undefined && isQueued && piece.length < queuedBodyMinBytes) {
+      piece = Buffer.from(piece);
+      body = undefined;
     }
     const text = this.#text;
     if (text !== "") {

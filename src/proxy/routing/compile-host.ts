@@ -37,6 +37,8 @@ export const defaultRouteSettings: Readonly<RouteSettings> = {
   requestTimeoutMs: 0,
   contentMaxBytes: 1_048_576,
   contentBufferMaxBytes: 8 * 1024,
+  readsAhead: false,
+  readAheadMaxBytes: 1024 * 1024 + 4 * 4 * 1024,
   retries: {
     causes: ["stale", "error", "timeout"],
     statuses: [],
