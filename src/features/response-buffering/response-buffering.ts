@@ -1,6 +1,6 @@
 // How much of a response is read ahead of a client that is slower than its endpoint. Nothing goes to disk: what nginx
 // would put into a temporary file is kept in memory up to a bound, and beyond it the endpoint is slowed down
-// (docs/decisions/012-response-buffering.md).
+// (docs/decisions/013-response-buffering.md).
 import type { AnnotationReader } from "../../controller/annotations.ts";
 import { defineFeature } from "../feature.ts";
 
