@@ -4,6 +4,7 @@ import type {
   CertificateView,
   CheckView,
   HostView,
+  RotationView,
   RouteView,
   TableView,
   UpstreamView,
@@ -60,8 +61,10 @@ function formatAlternative({ upstream, ingress, rules, share }: AlternativeView)
   return `canary ${upstream} (Ingress ${ingress}): ${conditions.join(", ")}`;
 }
 
-function formatUpstream({ id, dns, check, endpoints }: UpstreamView): string[] {
-  const source = `${dns === null ? "" : `  by DNS: ${dns}`}${check === null ? "" : `  check: ${check}`}`;
+function formatUpstream({ id, dns, check, policy, rotation, endpoints }: UpstreamView): string[] {
+  const checked = check === null ? "" : `  check: ${check}`;
+  const name = dns === null ? "" : `  by DNS: ${dns}`;
+  const source = name + checked + formatRotation(policy, rotation);
   if (endpoints.length === 0 && dns === null) return [`  ${id}${source}  no endpoints: answers 503`];
   const rows = endpoints.map(({ address, weight, state, reason, check }) => [
     address,
@@ -79,6 +82,22 @@ function formatUpstream({ id, dns, check, endpoints }: UpstreamView): string[] {
 function formatCheck({ state, forSeconds, lastProbeSecondsAgo }: CheckView): string {
   const probe = lastProbeSecondsAgo === null ? "not probed yet" : `probed ${lastProbeSecondsAgo} s ago`;
   return state === "unknown" ? `no verdict, ${probe}` : `${state} for ${forSeconds} s, ${probe}`;
+}
+
+/** What is as usual is not said. */
+function formatRotation(policy: string, rotation: RotationView | null): string {
+  const name = policy === "round_robin" ? "" : `  policy: ${policy}`;
+  if (rotation === null) return name;
+  const { usable, ejected, spared, failedCheck, isPanicking } = rotation;
+  if (ejected + spared + failedCheck === 0) return name;
+  const counts = [
+    `usable: ${usable}`,
+    ...(ejected === 0 ? [] : [`ejected: ${ejected}`]),
+    ...(spared === 0 ? [] : [`ejected but used: ${spared}`]),
+    ...(failedCheck === 0 ? [] : [`failed check: ${failedCheck}`]),
+    ...(isPanicking ? ["PANIC: all are tried"] : []),
+  ];
+  return `${name}  ${counts.join(", ")}`;
 }
 
 function certificateCells({ secret, names, keyType, notAfter, isDefault }: CertificateView): string[] {

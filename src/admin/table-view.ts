@@ -51,7 +51,22 @@ export interface UpstreamView {
   readonly dns: string | null;
   /** `GET /healthz every 10 s`; null: its endpoints are not probed. */
   readonly check: string | null;
+  /** `least_request`, `affinity balanced`, `hash`. */
+  readonly policy: string;
+  /** What is in rotation; null: nothing runs. */
+  readonly rotation: RotationView | null;
   readonly endpoints: readonly EndpointView[];
+}
+
+export interface RotationView {
+  readonly usable: number;
+  /** Ejections that have an effect. */
+  readonly ejected: number;
+  /** Ejected, but used nevertheless: too many others are out. */
+  readonly spared: number;
+  readonly failedCheck: number;
+  /** Too few are usable, so all are tried. */
+  readonly isPanicking: boolean;
 }
 
 export interface EndpointView {

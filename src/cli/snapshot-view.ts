@@ -23,6 +23,7 @@ import {
   type HealthReport,
 } from "../proxy/upstream/health.ts";
 import type { KeyPair } from "./default-certificate.ts";
+import { policyName, viewRotation } from "./rotation-view.ts";
 
 export interface ViewContext {
   /** Of endpoints in use. Null: nothing runs, and no health is shown. */
@@ -100,11 +101,18 @@ function viewUpstream(
   { snapshot, reports }: { readonly snapshot: Snapshot; readonly reports: Reports },
 ): UpstreamView {
   const { dns = null, addresses = [] } = snapshot.endpoints[index] ?? {};
-  const { healthCheck, check, outliers } = snapshot.table.upstreamSettings[index] ?? defaultUpstreamSettings;
-  const judgement = { check, outliers: outliersName(outliers) };
+  const settings = snapshot.table.upstreamSettings[index] ?? defaultUpstreamSettings;
+  const { healthCheck, check } = settings;
+  const judgement = { check, outliers: outliersName(settings.outliers) };
+  const health = reports.health;
+  const used = addresses.map(({ address, port }) =>
+    health?.get(reportKey({ key: endpointKey(address, port), ...judgement })),
+  );
   return {
     id,
     dns: dns === null ? null : `${dns.hostname}:${dns.port}`,
+    policy: policyName(settings),
+    rotation: health === null ? null : viewRotation(used, settings),
     check:
       healthCheck === null ? null : `${describeProbe(healthCheck)} every ${healthCheck.intervalMs / 1000} s`,
     endpoints: addresses.map(({ address, port, weight }) =>

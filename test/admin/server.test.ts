@@ -45,9 +45,11 @@ const table: TableView = {
       id: "shop/web/80",
       dns: null,
       check: null,
+      policy: "least_request",
+      rotation: { usable: 4, ejected: 2, spared: 1, failedCheck: 1, isPanicking: true },
       endpoints: [{ address: "10.0.0.1:8080", weight: 1, state: "healthy", reason: "", check: null }],
     },
-    { id: "shop/new/80", dns: null, check: null, endpoints: [] },
+    { id: "shop/new/80", dns: null, check: null, policy: "round_robin", rotation: null, endpoints: [] },
   ],
   certificates: [
     {
@@ -147,7 +149,7 @@ describe("/debug/table", () => {
           "canary shop/new/80 (Ingress shop/new): header x-canary, 10 % of the rest; filters: ssl-redirect",
         "",
         "upstreams",
-        "  shop/web/80",
+        "  shop/web/80  policy: least_request  usable: 4, ejected: 2, ejected but used: 1, failed check: 1, PANIC: all are tried",
         "    10.0.0.1:8080  healthy",
         "  shop/new/80  no endpoints: answers 503",
         "",

@@ -208,7 +208,9 @@ describe("a health check", () => {
       / warning: endpoint 127\.0\.0\.1:\d+ of demo\/api\/80 is no longer used: check: GET \/healthz answered 200, expected 204, once\n?$/,
     );
     const table = (await get(ports.admin, "127.0.0.1", "/debug/table")).body;
-    expect(table).toContain("demo/api/80  check: GET /healthz every 1 s\n");
+    expect(table).toContain(
+      "demo/api/80  check: GET /healthz every 1 s  usable: 0, failed check: 1, PANIC: all are tried\n",
+    );
     expect(table).toMatch(
       / failed check +failing for \d s, probed \d s ago +check: GET \/healthz answered 200, expected 204\n/,
     );

@@ -1,6 +1,6 @@
 // Passive health: which faults of an endpoint take it out of rotation, for how long, and how much of an upstream may be
 // out. Failed connections count from the start, as ingress-nginx's users expect nothing less of a proxy; statuses do not,
-// because a 500 is an application's answer, which one bad request can cause everywhere. The rules: docs/health.md.
+// because a 500 is an application's answer, which one bad request can cause everywhere. The rules: docs/ejections.md.
 import { ownPrefix, type AnnotationReader } from "../../controller/annotations.ts";
 import { defaultOutliers, type OutlierSettings } from "../../proxy/filter.ts";
 import { defineFeature } from "../feature.ts";

@@ -1,6 +1,7 @@
 // Which endpoints of one upstream are in rotation. Each endpoint knows by itself whether it is ejected or has failed its
 // check (health.ts); here it is decided what that means for an upstream as a whole, so that no rule for the single one
-// takes all of them away. The rules, with examples: docs/health.md.
+// takes all of them away. The rules, with examples: docs/ejections.md.
+import type { Clock } from "../../util/clock.ts";
 import type { UpstreamSettings } from "../filter.ts";
 
 /** What the rules need to know of an endpoint. */
@@ -66,12 +67,18 @@ function byEjection(a: JudgedEndpoint, b: JudgedEndpoint): number {
 
 const none: readonly never[] = [];
 
+/** Upstreams with more endpoints than this are counted at most once in so many milliseconds as they have hundreds. */
+const countedAtOnceMax = 100;
+
 export class Rotation<E extends RotatedEndpoint> {
   readonly #source: { readonly changes: number };
   readonly #settings: RotationSettings;
+  readonly #clock: Clock;
   #endpoints: readonly E[] = none;
   /** Of the source, when the rest was found out. */
   #changes = -1;
+  /** Not before this time again. */
+  #recountAtMs = -Infinity;
   /** Every endpoint is in rotation, for one reason or the other. */
   #isWhole = true;
   #hasUsable = true;
@@ -79,14 +86,16 @@ export class Rotation<E extends RotatedEndpoint> {
   #spared: ReadonlySet<E> = new Set();
   #out: ReadonlySet<E> = new Set();
 
-  constructor(source: { readonly changes: number }, settings: RotationSettings) {
+  constructor(source: { readonly changes: number }, settings: RotationSettings, clock: Clock) {
     this.#source = source;
     this.#settings = settings;
+    this.#clock = clock;
   }
 
   update(endpoints: readonly E[]): void {
     this.#endpoints = endpoints;
     this.#changes = -1;
+    this.#recountAtMs = -Infinity;
   }
 
   /**
@@ -95,7 +104,19 @@ export class Rotation<E extends RotatedEndpoint> {
    */
   refresh(): readonly E[] {
     const { changes } = this.#source;
-    return changes === this.#changes ? none : this.#recount(changes);
+    if (changes === this.#changes) return none;
+    const { length } = this.#endpoints;
+    if (length > countedAtOnceMax) {
+      // 10,000 take a millisecond or more, and when a zone fails thousands change within a second. Until they are counted
+      // again each one goes by its own state; only share and panic wait.
+      const nowMs = this.#clock.nowMs();
+      if (nowMs < this.#recountAtMs) {
+        this.#isWhole = this.#isPanicking;
+        return none;
+      }
+      this.#recountAtMs = nowMs + length / 100;
+    }
+    return this.#recount(changes);
   }
 
   /** As of the last `refresh`: too few are usable, so all are tried. */

@@ -211,6 +211,21 @@ describe("an upstream", () => {
   );
 });
 
+test("an upstream of many endpoints is counted now and then, and each one goes by its own state meanwhile", () => {
+  const { at, pick, used, eject, clock } = setUp(200, { ejectedPercentMax: 1 });
+  pick();
+  eject(0, 1);
+  expect(used()).not.toMatch(/^[01] /);
+  at(2).failed("refused");
+  at(2).failed("refused");
+  at(2).failed("refused");
+  // Out at once, though it is one too many.
+  expect(used().split(" ")).not.toContain("2");
+  clock.advanceMs(2);
+  expect(used().split(" ")).toContain("2");
+  expect(used()).not.toMatch(/^[01] /);
+});
+
 describe("a reserve", () => {
   test("gets nothing while one of the others is in rotation", () => {
     const { used, eject } = setUp(5, {}, 3);

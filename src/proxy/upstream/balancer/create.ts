@@ -15,7 +15,7 @@ export function createBalancer<E extends BalancedEndpoint>(
   settings: CompiledUpstreamSettings,
   services: BalancerServices<E>,
 ): Balancer<E> {
-  const rotation = new Rotation<E>(services.source, settings);
+  const rotation = new Rotation<E>(services.source, settings, services.clock);
   const shared = { ...services, rotation };
   return new UpstreamBalancer(createPolicy(settings, shared), createPolicy(settings, shared), rotation);
 }
