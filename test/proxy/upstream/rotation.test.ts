@@ -212,7 +212,18 @@ describe("an upstream", () => {
 });
 
 test("an upstream of many endpoints is counted now and then, and each one goes by its own state meanwhile", () => {
-  const { at, pick, used, eject, clock } = setUp(200, { ejectedPercentMax: 1 });
+  const { at, used, clock } = setUp(200, { ejectedPercentMax: 1 });
+  const isUsed = (): boolean[] => {
+    const all = new Set(used().split(" "));
+    return ["0", "1", "2"].map((each) => all.has(each));
+  };
+  expect(isUsed()).toEqual([true, true, true]);
+  for (const index of [0, 1, 2]) for (let i = 0; i < 3; i += 1) at(index).failed("refused");
+  // Out at once, though it is one too many.
+  expect(isUsed()).toEqual([false, false, false]);
+  clock.advanceMs(2);
+  expect(isUsed()).toEqual([false, false, true]);
+});
   pick();
   eject(0, 1);
   expect(used()).not.toMatch(/^[01] /);
