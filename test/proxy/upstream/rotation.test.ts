@@ -224,18 +224,6 @@ test("an upstream of many endpoints is counted now and then, and each one goes b
   clock.advanceMs(2);
   expect(isUsed()).toEqual([false, false, true]);
 });
-  pick();
-  eject(0, 1);
-  expect(used()).not.toMatch(/^[01] /);
-  at(2).failed("refused");
-  at(2).failed("refused");
-  at(2).failed("refused");
-  // Out at once, though it is one too many.
-  expect(used().split(" ")).not.toContain("2");
-  clock.advanceMs(2);
-  expect(used().split(" ")).toContain("2");
-  expect(used()).not.toMatch(/^[01] /);
-});
 
 describe("a reserve", () => {
   test("gets nothing while one of the others is in rotation", () => {
