@@ -190,6 +190,7 @@ export class RebuildLoop {
     this.#lastBuildMs = endedAt - startedAt;
     const gapMs = Math.max(buildGapMinMs, Math.min(buildGapMaxMs, this.#lastBuildMs / buildShare));
     this.#nextBuildAtMs = endedAt + gapMs;
+    if (this.#failure === null && this.#translator.isDue) this.#schedule();
     this.#firstBuild.resolve();
     this.#changed();
   }

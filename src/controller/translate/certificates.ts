@@ -3,7 +3,6 @@ import { formatRef } from "../../ir/object-ref.ts";
 import { compareText } from "../../ir/order.ts";
 import type { CertificateId, CertificateIr } from "../../ir/routing.ts";
 import { objectKey, type ObjectKey } from "../objects.ts";
-import type { LastGoodCertificates } from "./options.ts";
 
 interface Entry {
   certificate: CertificateIr;
@@ -15,10 +14,12 @@ export class Certificates {
   /** Of two Secrets with the same content one is named. */
   readonly #secretsById = new Map<CertificateId, Set<ObjectKey>>();
   readonly #due = new Set<CertificateId>();
-  readonly #earlier: LastGoodCertificates;
+  /** Of a former translation, until the first one here is complete. */
+  #earlier: ReadonlyMap<ObjectKey, CertificateIr>;
+  /** Secrets that served something until now. */
+  readonly #released = new Set<ObjectKey>();
 
-  /** `earlier`: those of a former translation. */
-  constructor(earlier: LastGoodCertificates) {
+  constructor(earlier: ReadonlyMap<ObjectKey, CertificateIr>) {
     this.#earlier = earlier;
   }
 
@@ -47,8 +48,17 @@ export class Certificates {
       entry.users -= 1;
       if (entry.users > 0) continue;
       this.#bySecret.delete(key);
+      this.#released.add(key);
       this.#unname(entry.certificate.id, key);
     }
+  }
+
+  /** A translation is complete. Returns the Secrets whose last good certificate was there for it, and is not for the next. */
+  endTranslation(): readonly ObjectKey[] {
+    const released = [...this.#released, ...this.#earlier.keys()].filter((key) => !this.#bySecret.has(key));
+    this.#released.clear();
+    this.#earlier = new Map();
+    return released;
   }
 
   /** What became of those that were added or removed since the last call. */

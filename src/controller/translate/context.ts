@@ -6,12 +6,17 @@ import type { ObjectIndex } from "../object-index.ts";
 import type { IngressObject } from "../objects.ts";
 import type { TranslateOptions } from "./options.ts";
 
+/** While a translation is kept up to date, the certificates are those that are in use just then. */
+export type ContextOptions = Omit<TranslateOptions, "lastGoodCertificates"> & {
+  readonly lastGoodCertificates: Pick<TranslateOptions["lastGoodCertificates"], "get">;
+};
+
 export class TranslateContext {
   readonly index: ObjectIndex;
-  readonly options: TranslateOptions;
+  readonly options: ContextOptions;
   readonly diagnostics: Diagnostic[] = [];
 
-  constructor(index: ObjectIndex, options: TranslateOptions) {
+  constructor(index: ObjectIndex, options: ContextOptions) {
     this.index = index;
     this.options = options;
   }

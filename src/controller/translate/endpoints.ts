@@ -29,7 +29,7 @@ export function translateEndpoints(
   key: ObjectKey,
   upstreams: readonly UpstreamIr[],
   index: ObjectIndex,
-  options: TranslateOptions,
+  options: Omit<TranslateOptions, "lastGoodCertificates">,
 ): ServiceEndpoints {
   const service = index.services.get(key);
   if (service === undefined) {
@@ -117,9 +117,9 @@ const none: readonly never[] = [];
 class EndpointResolver {
   readonly diagnostics: Diagnostic[] = [];
   readonly #service: ServiceObject;
-  readonly #options: TranslateOptions;
+  readonly #options: Omit<TranslateOptions, "lastGoodCertificates">;
 
-  constructor(service: ServiceObject, options: TranslateOptions) {
+  constructor(service: ServiceObject, options: Omit<TranslateOptions, "lastGoodCertificates">) {
     this.#service = service;
     this.#options = options;
   }

@@ -11,7 +11,7 @@ const defaultClassAnnotation = "ingressclass.kubernetes.io/is-default-class";
 export function foreignBecause(
   ingress: IngressObject,
   index: ObjectIndex,
-  options: TranslateOptions,
+  options: Omit<TranslateOptions, "lastGoodCertificates">,
 ): string | null {
   // Without the right to read classes ingress-nginx goes by annotations alone.
   if (ingress.ingressClassName !== null && index.areClassesReadable) {
@@ -32,7 +32,11 @@ export function foreignBecause(
     : `it has no spec.ingressClassName, and the default, IngressClass ${defaultClass.meta.name}, is of another controller`;
 }
 
-function judgeClassName(name: string, index: ObjectIndex, options: TranslateOptions): string | null {
+function judgeClassName(
+  name: string,
+  index: ObjectIndex,
+  options: Omit<TranslateOptions, "lastGoodCertificates">,
+): string | null {
   const found = index.ingressClasses.get(name);
   if (found !== undefined) {
     return isOurClass(found, options)
@@ -43,7 +47,10 @@ function judgeClassName(name: string, index: ObjectIndex, options: TranslateOpti
   return isImplied ? null : `there is no IngressClass ${quote(name)}`;
 }
 
-export function isOurClass(found: IngressClassObject, options: TranslateOptions): boolean {
+export function isOurClass(
+  found: IngressClassObject,
+  options: Omit<TranslateOptions, "lastGoodCertificates">,
+): boolean {
   if (found.controller === options.controllerClass) return true;
   return options.ingressClassByName && found.meta.name === options.ingressClass;
 }

@@ -41,10 +41,8 @@ export interface TranslateOptions {
    */
   readonly offline: boolean;
   /** By the key of its Secret: what serves on when that Secret's content is broken now. */
-  readonly lastGoodCertificates: LastGoodCertificates;
+  readonly lastGoodCertificates: ReadonlyMap<ObjectKey, CertificateIr>;
 }
-
-export type LastGoodCertificates = Pick<ReadonlyMap<ObjectKey, CertificateIr>, "get">;
 
 /** The defaults of ingress-nginx's flags. */
 export const defaultTranslateOptions: Omit<TranslateOptions, "parsers"> = {

@@ -23,7 +23,8 @@ export function translate(objects: readonly KubeObject[], options: TranslateOpti
   for (const object of objects) store.upsert(object, []);
   const translator = new Translator(store.index, options, (kind, key) => store.referrersOf(kind, key));
   const parts = new TableParts();
-  parts.apply(translator.build());
+  do parts.apply(translator.build());
+  while (translator.isDue);
   return { ir: parts.toIr(), diagnostics: sortDiagnostics(translator.diagnostics()) };
 }
 

@@ -14,6 +14,7 @@ import type { ObjectIndex } from "../object-index.ts";
 import { objectKey, type ObjectKey } from "../objects.ts";
 import type { Touched } from "../store.ts";
 import { mergeCanaries } from "./canary.ts";
+import { certificateOf } from "./certificate.ts";
 import { Certificates } from "./certificates.ts";
 import { TranslateContext, type IngressPlan } from "./context.ts";
 import { translateEndpoints, type ServiceEndpoints } from "./endpoints.ts";
@@ -185,6 +186,7 @@ export class Translator {
     this.#useCertificates(replaced, before);
     const removed = upstreams.removed.map(({ id }) => id);
     due.clear();
+    this.#afterwards();
     return {
       virtualHosts,
       upstreams: { changed: upstreams.changed, removed },
@@ -193,6 +195,14 @@ export class Translator {
       defaultCertificate: controller.certificate?.id ?? null,
       defaultBackend: controller.upstream?.id ?? null,
     };
+  }
+
+  /**
+   * Another build is needed, because the last one relied on what it has ended: that of a broken Secret the last good
+   * certificate is in use.
+   */
+  get isDue(): boolean {
+    return !this.#due.isNothing;
   }
 
   /** Of the last build; in no order, and some may be there twice. */
@@ -369,6 +379,14 @@ export class Translator {
     if (this.#controller.certificate !== null) this.#certificates.add([this.#controller.certificate]);
     for (const result of replaced.values()) this.#certificates.remove(result?.tls.inUse ?? []);
     if (before.certificate !== null) this.#certificates.remove([before.certificate]);
+  }
+
+  #afterwards(): void {
+    const { index } = this.#context;
+    for (const key of this.#certificates.endTranslation()) {
+      const secret = index.secrets.get(key);
+      if (secret !== undefined && certificateOf(secret).certificate === null) this.#due.secrets.add(key);
+    }
   }
 
   #makeEndpoints(): readonly EndpointsIr[] {
