@@ -17,7 +17,8 @@ import { packageVersion } from "./lib/versions.ts";
 
 const SAMPLE_MS = 20;
 const MEBIBYTE = 1024 * 1024;
-const GROWTH_MAX_MIB = 64;
+/** Uploads over TLS leave read buffers to the garbage collector: up to 50 MiB of them before it comes. */
+const GROWTH_MAX_MIB = 96;
 
 interface Leg {
   readonly isUpload: boolean;
