@@ -7,6 +7,7 @@ import { readResult } from "../bench/lib/result.ts";
 import { defaultText } from "../src/cli/arguments.ts";
 import { controllerFlags, demoFlags, type AnyFlags, type Flag } from "../src/cli/flags.ts";
 import { meaninglessFlags, unsupportedFlags } from "../src/cli/unsupported-flags.ts";
+import { connectionSettings } from "../src/controller/translate/connections.ts";
 import { isProtective, knownAnnotations } from "../src/controller/translate/known-annotations.ts";
 import { isProtectiveSetting, knownSettings } from "../src/controller/translate/known-settings.ts";
 import type { AnyFeature } from "../src/features/feature.ts";
@@ -53,10 +54,13 @@ function readOrEmpty(file: URL): string {
 
 function annotationsPage(): string {
   const annotations = features.flatMap((feature) => rowsOf(feature, feature.annotations));
-  const settings = features.flatMap((feature) => rowsOf(feature, feature.settings));
+  const settings = [
+    ...features.flatMap((feature) => rowsOf(feature, feature.settings)),
+    ...rowsOf({ name: "connections", onInvalid: "ignore" }, connectionSettings),
+  ];
   const notYet = [...knownAnnotations].filter((key) => !features.some(({ annotations: own }) => key in own));
   const settingsNotYet = [...knownSettings].filter(
-    (key) => !features.some(({ settings: own }) => key in own),
+    (key) => !(key in connectionSettings) && !features.some(({ settings: own }) => key in own),
   );
   return page("Annotations and ConfigMap keys", "the feature registry", [
     "Annotations go on an Ingress, under the prefix `nginx.ingress.kubernetes.io/` (`--annotations-prefix`).",
@@ -85,7 +89,10 @@ function annotationsPage(): string {
   ]);
 }
 
-function rowsOf(feature: AnyFeature, texts: Readonly<Record<string, string>>): string[][] {
+function rowsOf(
+  feature: Pick<AnyFeature, "name" | "onInvalid">,
+  texts: Readonly<Record<string, string>>,
+): string[][] {
   const consequence = feature.onInvalid === "deny" ? "closes the routes (503)" : "counts as absent";
   return Object.entries(texts).map(([key, text]) => {
     // The sentence about the default comes last in every text.

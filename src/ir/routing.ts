@@ -21,6 +21,23 @@ export interface RoutingIr {
   readonly defaultCertificate: CertificateId | null;
   /** From `--default-backend-service`; null, or without endpoints: the built-in 404. */
   readonly defaultBackend: UpstreamId | null;
+  /** Of connections, before any route is known. Absent: every default. */
+  readonly connections?: ConnectionsIr;
+}
+
+/** Limits of connections that the ConfigMap sets; what is absent has its default. The names are those of the proxy. */
+export interface ConnectionsIr {
+  readonly keepAliveTimeoutMs?: number;
+  readonly requestsPerConnectionMax?: number;
+  readonly headTimeoutMs?: number;
+  readonly contentTimeoutMs?: number;
+  readonly requestLineMaxBytes?: number;
+  readonly fieldLineMaxBytes?: number;
+  readonly headMaxBytes?: number;
+  readonly idleUpstreamMax?: number;
+  readonly idleUpstreamTimeoutMs?: number;
+  readonly requestsPerUpstreamConnectionMax?: number;
+  readonly upstreamConnectionMaxAgeMs?: number;
 }
 
 export interface VirtualHostIr {

@@ -3,7 +3,14 @@
 // takes 10 ms, and a change of one host must not cost that.
 import { equalJson } from "../util/equal-json.ts";
 import { compareText } from "./order.ts";
-import type { CertificateIr, EndpointsIr, RoutingIr, UpstreamIr, VirtualHostIr } from "./routing.ts";
+import type {
+  CertificateIr,
+  ConnectionsIr,
+  EndpointsIr,
+  RoutingIr,
+  UpstreamIr,
+  VirtualHostIr,
+} from "./routing.ts";
 
 export interface ListDelta<Item> {
   /** New or different. */
@@ -19,6 +26,8 @@ export interface TableDelta {
   readonly certificates: ListDelta<CertificateIr>;
   readonly defaultCertificate: RoutingIr["defaultCertificate"];
   readonly defaultBackend: RoutingIr["defaultBackend"];
+  /** As a whole; absent: every default. */
+  readonly connections?: ConnectionsIr;
 }
 
 export class TableParts {
@@ -28,6 +37,7 @@ export class TableParts {
   readonly #certificates = new Part<CertificateIr>(({ id }) => id);
   #defaultCertificate: RoutingIr["defaultCertificate"] = null;
   #defaultBackend: RoutingIr["defaultBackend"] = null;
+  #connections: ConnectionsIr | undefined;
 
   /** What makes `ir` of these parts. */
   differenceTo(ir: RoutingIr): TableDelta {
@@ -38,6 +48,7 @@ export class TableParts {
       certificates: this.#certificates.differenceTo(ir.certificates),
       defaultCertificate: ir.defaultCertificate,
       defaultBackend: ir.defaultBackend,
+      ...connectionsOf(ir.connections),
     };
   }
 
@@ -50,6 +61,7 @@ export class TableParts {
       certificates: this.#certificates.news(delta.certificates),
       defaultCertificate: delta.defaultCertificate,
       defaultBackend: delta.defaultBackend,
+      ...connectionsOf(delta.connections),
     };
   }
 
@@ -60,7 +72,8 @@ export class TableParts {
       hasItems(delta.upstreams) ||
       hasItems(delta.certificates) ||
       delta.defaultCertificate !== this.#defaultCertificate ||
-      delta.defaultBackend !== this.#defaultBackend
+      delta.defaultBackend !== this.#defaultBackend ||
+      !equalJson(delta.connections, this.#connections)
     );
   }
 
@@ -71,6 +84,7 @@ export class TableParts {
     this.#certificates.apply(delta.certificates);
     this.#defaultCertificate = delta.defaultCertificate;
     this.#defaultBackend = delta.defaultBackend;
+    this.#connections = delta.connections;
   }
 
   /** Those of upstreams that are there. */
@@ -88,6 +102,7 @@ export class TableParts {
       certificates: this.#certificates.list(),
       defaultCertificate: this.#defaultCertificate,
       defaultBackend: this.#defaultBackend,
+      ...connectionsOf(this.#connections),
       endpoints: this.#endpoints.list(),
     };
   }
@@ -102,7 +117,12 @@ export function wholeTable(ir: RoutingIr): TableDelta {
     certificates: { changed: ir.certificates, removed: [] },
     defaultCertificate: ir.defaultCertificate,
     defaultBackend: ir.defaultBackend,
+    ...connectionsOf(ir.connections),
   };
+}
+
+function connectionsOf(connections: ConnectionsIr | undefined): { readonly connections?: ConnectionsIr } {
+  return connections === undefined ? {} : { connections };
 }
 
 function hasItems({ changed, removed }: ListDelta<unknown>): boolean {

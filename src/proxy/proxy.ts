@@ -1,5 +1,5 @@
 // The proxy as a whole: listeners in front, endpoints behind, and the one reference to the table between them.
-import type { EndpointsIr, RoutingIr } from "../ir/routing.ts";
+import type { ConnectionsIr, EndpointsIr, RoutingIr } from "../ir/routing.ts";
 import type { TableDelta } from "../ir/table-parts.ts";
 import type { ProxyMetrics } from "../metrics/proxy-metrics.ts";
 import type { RequestMetrics } from "../metrics/request-metrics.ts";
@@ -38,6 +38,8 @@ export interface ProxyOptions {
   readonly runtimes: FeatureRuntimes;
   readonly tls: TlsContexts;
   readonly limits: ProxyLimits;
+  /** With what a table says of connections. Default: put in place of the ones above. */
+  readonly limitsWith?: (connections: ConnectionsIr) => ProxyLimits;
   readonly clock: Clock;
   readonly random: () => number;
   /** ExternalName Services may lead to loopback addresses. */
@@ -69,17 +71,21 @@ export class Proxy {
   readonly #overload: OverloadWatch;
   readonly #listeners: Listener[] = [];
   readonly #ownPorts = new Set<number>();
+  /** Changed in place by a table, since everybody holds it; connections go by it from their next step on. */
+  readonly #limits: { -readonly [Name in keyof ProxyLimits]: ProxyLimits[Name] };
   #isAcceptingStopped = false;
   #countersKeptAtMs = 0;
 
   constructor(options: ProxyOptions) {
-    const { clock, limits, metrics } = options;
+    const { clock, metrics } = options;
+    const limits = { ...options.limits };
     const onBug = (error: unknown): void => {
       metrics.internalErrors += 1;
       options.onBug(error);
     };
     const deadlines = new Deadlines(clock, onBug);
     this.#options = options;
+    this.#limits = limits;
     const shared = options.shared ?? SharedState.alone(limits);
     this.health = new HealthRegistry(clock, shared.endpoints, (reason) => metrics.ejections.add(reason));
     const readBuffers = new ReadBuffers(limits.bodyBuffersTotalMaxBytes);
@@ -155,14 +161,18 @@ export class Proxy {
    * that of whoever publishes to several proxies; by default it grows by one.
    */
   publish(ir: RoutingIr, generation?: number): readonly string[] {
-    return this.#publish(compile(ir, this.#options.runtimes, this.snapshot), generation);
+    const problems = this.#publish(compile(ir, this.#options.runtimes, this.snapshot), generation);
+    this.#limitConnections(ir.connections);
+    return problems;
   }
 
   /** Compiles what differs from the running table, which must be the one that `delta` was made for. */
   update(delta: TableDelta, generation: number): readonly string[] {
     const { snapshot } = this;
     assert(snapshot !== null, "a change of no table");
-    return this.#publish(recompile(snapshot, delta, this.#options.runtimes), generation);
+    const problems = this.#publish(recompile(snapshot, delta, this.#options.runtimes), generation);
+    this.#limitConnections(delta.connections);
+    return problems;
   }
 
   /** Endpoints only: no route is compiled. Before the first table it does nothing. */
@@ -246,6 +256,11 @@ export class Proxy {
     // When nobody reads them they must not pile up either.
     if (this.#core.clock.nowMs() - this.#countersKeptAtMs >= countersKeptMaxMs) this.forgetRetiredRoutes();
     return [...snapshot.table.problems, ...tlsProblems];
+  }
+
+  #limitConnections(connections: ConnectionsIr = {}): void {
+    const { limits, limitsWith = (overrides) => ({ ...limits, ...overrides }) } = this.#options;
+    Object.assign(this.#limits, limitsWith(connections));
   }
 
   #swap(snapshot: Snapshot): void {

@@ -1,15 +1,19 @@
 // The controller's ConfigMap: each feature's defaults, and words about keys that do nothing.
 import type { ObjectRef } from "../../ir/object-ref.ts";
 import { compareText } from "../../ir/order.ts";
+import type { ConnectionsIr } from "../../ir/routing.ts";
 import { AnnotationReader } from "../annotations.ts";
 import { refOf } from "../objects.ts";
 import { suggestion } from "../suggest.ts";
+import { connectionSettings, readConnections } from "./connections.ts";
 import type { TranslateContext } from "./context.ts";
 import { isProtectiveSetting, knownSettings } from "./known-settings.ts";
 
 export interface Settings {
   /** Of each parser, in the order of `options.parsers`. */
   readonly byParser: readonly unknown[];
+  /** Undefined: every default. */
+  readonly connections: ConnectionsIr | undefined;
   /** Why every route is denied: a setting that protects and that we do not support. Null when there is none. */
   readonly denied: string | null;
 }
@@ -33,6 +37,7 @@ export function translateSettings(context: TranslateContext): Settings {
     byParser: options.parsers.map((parser) =>
       parser.parseSettings(new AnnotationReader(source, context.diagnostics, "the default applies")),
     ),
+    connections: readConnections(new AnnotationReader(source, context.diagnostics, "the default applies")),
     denied: denials.length === 0 ? null : denials.join("; "),
   };
 }
@@ -43,7 +48,10 @@ function* reportUnread(
   object: ObjectRef,
   values: ReadonlyMap<string, string>,
 ): Iterable<string> {
-  const supported = new Set(context.options.parsers.flatMap((parser) => Object.keys(parser.settings)));
+  const supported = new Set([
+    ...context.options.parsers.flatMap((parser) => Object.keys(parser.settings)),
+    ...Object.keys(connectionSettings),
+  ]);
   // Sorted, so that the reasons to deny do not depend on how the manifest was written.
   for (const [key, value] of [...values].sort(byKey)) {
     if (supported.has(key)) continue;

@@ -8,7 +8,7 @@
 //   our classes, ConfigMap -> everything
 // A throw is a bug and leaves it in pieces: a new one must be made.
 import type { Diagnostic } from "../../ir/diagnostic.ts";
-import type { CertificateIr, EndpointsIr, VirtualHostIr } from "../../ir/routing.ts";
+import type { CertificateIr, ConnectionsIr, EndpointsIr, VirtualHostIr } from "../../ir/routing.ts";
 import type { TableDelta } from "../../ir/table-parts.ts";
 import type { ObjectIndex } from "../object-index.ts";
 import { objectKey, type ObjectKey } from "../objects.ts";
@@ -45,6 +45,7 @@ interface HostResult {
 interface Base {
   readonly features: FeatureTranslator;
   readonly defaults: ParsedFeatures;
+  readonly connections: ConnectionsIr | undefined;
   readonly diagnostics: readonly Diagnostic[];
 }
 
@@ -194,6 +195,7 @@ export class Translator {
       certificates: this.#certificates.takeChanges(),
       defaultCertificate: controller.certificate?.id ?? null,
       defaultBackend: controller.upstream?.id ?? null,
+      ...(base.connections === undefined ? {} : { connections: base.connections }),
     };
   }
 
@@ -265,8 +267,10 @@ export class Translator {
   #makeBase(): Base {
     const { index, options } = this.#context;
     const own = new TranslateContext(index, options);
-    const features = new FeatureTranslator(own, translateSettings(own));
-    return { features, defaults: features.defaults(), diagnostics: own.diagnostics };
+    const settings = translateSettings(own);
+    const features = new FeatureTranslator(own, settings);
+    const { connections } = settings;
+    return { features, defaults: features.defaults(), connections, diagnostics: own.diagnostics };
   }
 
   #planIngress(key: ObjectKey, { features }: Base): void {

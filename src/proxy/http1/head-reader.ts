@@ -127,7 +127,9 @@ export abstract class HeadReader {
 
   /** Keeps at most what a head may have, and a little: enough for the limits to trip. */
   #append(buffer: Buffer, start: number, end: number): Buffer {
-    const length = Math.min(end - start, this.limits.headMaxBytes + 4 - this.#carryLength);
+    // Less than nothing is left when the limit was lowered within the head.
+    const left = Math.max(0, this.limits.headMaxBytes + 4 - this.#carryLength);
+    const length = Math.min(end - start, left);
     const needed = this.#carryLength + length;
     let carry = this.#carry;
     if (carry === null || carry.length < needed) {

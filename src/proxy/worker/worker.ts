@@ -153,6 +153,7 @@ class ProxyWorker {
       runtimes: this.#runtimes,
       tls: this.#tls,
       limits: limitsOfOne(limits, shared.workers),
+      limitsWith: (connections) => limitsOfOne({ ...limits, ...connections }, shared.workers),
       clock: systemClock,
       random: systemRandom,
       allowsLoopback,
