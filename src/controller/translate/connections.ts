@@ -55,7 +55,7 @@ export function readConnections(reader: AnnotationReader): ConnectionsIr | undef
   return Object.keys(all).length === 0 ? undefined : all;
 }
 
-function defined<Name extends keyof ConnectionsIr>(name: Name, value: number | undefined): ConnectionsIr {
+function defined(name: keyof ConnectionsIr, value: number | undefined): ConnectionsIr {
   return value === undefined ? {} : { [name]: value };
 }
 
