@@ -22,11 +22,14 @@ export class Attempts {
   sessionKey = "";
   readonly #core: ProxyCore;
   readonly #request: RequestView;
+  /** Endpoints that failed this request; filled only for a retry, since an array is not free to fill and empty. */
   readonly #tried: EndpointHealth[] = [];
   #upstream: LiveUpstream | null = null;
   #settings: Readonly<RouteSettings> = defaultRouteSettings;
   /** Of the attempt under way, which counts there as active. */
   #endpoint: EndpointHealth | null = null;
+  /** Of the last attempt. */
+  #last: EndpointHealth | null = null;
   /** When the attempt began, for policies that ask how long endpoints take; -1: nobody asks. */
   #startedAt = -1;
   /** The attempt finds out whether its endpoint, which is ejected, is back. */
@@ -46,7 +49,8 @@ export class Attempts {
   begin(nowMs: number): void {
     this.mustBeNew = false;
     this.sessionKey = "";
-    this.#tried.length = 0;
+    if (this.#tried.length > 0) this.#tried.length = 0;
+    this.#last = null;
     this.#upstream = null;
     this.#startedAt = -1;
     this.#tries = 0;
@@ -80,7 +84,7 @@ export class Attempts {
 
   /** `endpoint`: of the last pick. */
   start(endpoint: EndpointHealth): void {
-    this.#tried.push(endpoint);
+    this.#last = endpoint;
     this.#tries += 1;
     const balancer = this.#upstream?.balancer;
     this.sessionKey = balancer?.sessionKey ?? "";
@@ -99,7 +103,7 @@ export class Attempts {
 
   /** The attempt ends before it told anything of the endpoint. */
   abandon(): void {
-    this.#tried.at(-1)?.abandoned();
+    this.#last?.abandoned();
   }
 
   /** The endpoint's time begins when it has the request: how long the client took to send it is not its doing. */
@@ -140,18 +144,22 @@ export class Attempts {
     const cause = isStale ? "stale" : retry;
     this.mustBeNew = isStale;
     if (cause === null || !isRepeatable || !this.#mayRetry(cause, wasSent)) return null;
-    if (isStale) {
-      // It says nothing about its endpoint, which may be the only one.
-      this.#tried.pop();
-      this.#tries -= 1;
-    }
+    // A stale connection says nothing about its endpoint, which may be the only one.
+    if (isStale) this.#tries -= 1;
+    else this.#markTried();
     return this.#pickNext(code, wasSent && !isStale);
   }
 
   /** The same in place of a response with this status. */
   nextAfterStatus(status: number, isRepeatable: boolean): EndpointHealth | null {
     this.mustBeNew = false;
-    return isRepeatable && this.#mayRetry(status, true) ? this.#pickNext(`http_${status}`, true) : null;
+    if (!isRepeatable || !this.#mayRetry(status, true)) return null;
+    this.#markTried();
+    return this.#pickNext(`http_${status}`, true);
+  }
+
+  #markTried(): void {
+    if (this.#last !== null) this.#tried.push(this.#last);
   }
 
   /** The only place that decides on a retry. Never once something of a response has gone to the client. */

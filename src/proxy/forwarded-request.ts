@@ -4,7 +4,7 @@ import { nextRequestId } from "./core.ts";
 import type { ErrorCode } from "./errors.ts";
 import { FieldId, FieldSection } from "./field-section.ts";
 import type { RequestView } from "./filter.ts";
-import { requestLines, type RequestExtras } from "./forwarding.ts";
+import { flatten, requestLines, type RequestExtras } from "./forwarding.ts";
 import type { Downstream, RequestMessage, UpstreamRequest } from "./ports.ts";
 import { parseAuthority } from "./routing/host.ts";
 import { normalizePath } from "./routing/path.ts";
@@ -40,6 +40,10 @@ export class ForwardedRequest implements RequestView, UpstreamRequest, RequestEx
   hasRequestId = false;
   readonly #client: ClientSide;
   #message: RequestMessage = noRequest;
+  /** `host` is that of `authority`, which was valid. */
+  #isHostKnown = false;
+  /** What we tell the endpoint, the same for all requests of a connection with one authority. */
+  #ownLines = "";
 
   constructor(client: ClientSide) {
     this.#client = client;
@@ -78,16 +82,26 @@ export class ForwardedRequest implements RequestView, UpstreamRequest, RequestEx
       else target = message.method === "OPTIONS" ? "*" : "/";
       if (target.startsWith("?")) target = `/${target}`;
     }
-    this.authority = authority;
     this.target = target;
-    // HTTP/1.0 without Host goes to the catch-all.
-    const host = authority === "" && message.fields.find(FieldId.Host) < 0 ? "" : parseAuthority(authority);
-    if (host === null) return "hostInvalid";
-    this.host = host;
+    // Nearly always the same on a connection, and then the same strings again have their hashes already.
+    const isKnown = this.#isHostKnown && authority === this.authority;
+    if (!isKnown && !this.#readAuthority(authority)) return "hostInvalid";
     const path = target === "*" ? "/" : normalizePath(target);
     if (path === null) return "targetInvalid";
     this.path = path;
     return null;
+  }
+
+  #readAuthority(authority: string): boolean {
+    this.authority = authority;
+    this.#ownLines = "";
+    // HTTP/1.0 without Host goes to the catch-all.
+    const hasNone = authority === "" && this.#message.fields.find(FieldId.Host) < 0;
+    const host = hasNone ? "" : parseAuthority(authority);
+    this.#isHostKnown = host !== null && authority !== "";
+    if (host === null) return false;
+    this.host = host;
+    return true;
   }
 
   /** Makes what the endpoint gets. `expectsContinue`: it is asked whether it wants the content. */
@@ -97,10 +111,10 @@ export class ForwardedRequest implements RequestView, UpstreamRequest, RequestEx
     const forwarded = requestLines(message.fields, message.connectionNames, this);
     const requestId = this.hasRequestId ? "" : `X-Request-ID: ${nextRequestId()}\r\n`;
     const expect = expectsContinue ? "Expect: 100-continue\r\n" : "";
-    this.lines =
-      `Host: ${authority}\r\n${forwarded}${expect}X-Forwarded-Host: ${authority}\r\n` +
-      this.#client.forwardedLines +
-      requestId;
+    if (this.#ownLines === "") {
+      this.#ownLines = flatten(`X-Forwarded-Host: ${authority}\r\n${this.#client.forwardedLines}`);
+    }
+    this.lines = `Host: ${authority}\r\n${forwarded}${expect}${this.#ownLines}${requestId}`;
     // With content the place where the tunnel begins would be a matter of opinion.
     const mayUpgrade = message.hasUpgrade && !message.hasContent;
     this.upgrade = mayUpgrade ? acceptableUpgrade(message.fields.get("upgrade") ?? "") : "";

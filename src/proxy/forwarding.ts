@@ -109,12 +109,17 @@ export function forwardedLines(address: string, isTls: boolean, port: number): s
   );
 }
 
+/** The same text as one piece: a concatenation stays a tree of its parts, which every write would walk again. */
+export function flatten(text: string): string {
+  return Buffer.from(text, "latin1").toString("latin1");
+}
+
 /** The endpoint's field lines that go to the client. `Date` is added where it lacks (RFC 9110, 6.6.1). */
 export function responseLines(
   fields: FieldSection,
   connectionNames: readonly string[] | null,
   edits: ResponseEdits,
-  date: string,
+  date: () => string,
 ): string {
   const { text, count } = fields;
   let lines = "";
@@ -136,7 +141,7 @@ export function responseLines(
     if (runStart < 0) runStart = fields.lineStart(i);
   }
   if (runStart >= 0) lines += text.slice(runStart, fields.lineEnd(count - 1));
-  if (!hasDate) lines += `Date: ${date}\r\n`;
+  if (!hasDate) lines += `Date: ${date()}\r\n`;
   return lines + edits.lines;
 }
 

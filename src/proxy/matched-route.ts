@@ -68,7 +68,7 @@ export class MatchedRoute {
 
   /** What the client gets of an endpoint's field lines. `sessionKey`: of the session that begins with it, or empty. */
   responseLines(response: ResponseMessage, sessionKey: string): string {
-    const lines = responseLines(response.fields, response.connectionNames, this.edits, httpDate());
+    const lines = responseLines(response.fields, response.connectionNames, this.edits, httpDate);
     return sessionKey === "" ? lines : lines + this.#sessionLine(sessionKey);
   }
 

@@ -56,7 +56,7 @@ export class ResponseRelay {
       return true;
     }
     this.#isBlocked = true;
-    return this.#mayKeepMore || !this.pause();
+    return this.#mayKeepMore() || !this.pause();
   }
 
   /** The client's side is full, and nothing may be kept. False: the endpoint is paused already. */
@@ -76,7 +76,7 @@ export class ResponseRelay {
       if (this.#isBlocked) break;
     }
     this.#downstream.flush();
-    if (!this.#isEndpointPaused || (this.#isBlocked && !this.#mayKeepMore)) return false;
+    if (!this.#isEndpointPaused || (this.#isBlocked && !this.#mayKeepMore())) return false;
     this.#isEndpointPaused = false;
     return true;
   }
@@ -87,7 +87,7 @@ export class ResponseRelay {
   }
 
   /** One read more than the limit may be kept: what came is taken whole. */
-  get #mayKeepMore(): boolean {
+  #mayKeepMore(): boolean {
     return this.#kept.bytes < this.#maxBytes && !this.#total.isFull;
   }
 }

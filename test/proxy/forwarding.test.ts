@@ -81,6 +81,22 @@ test("a request without X-Request-ID gets one of 32 hexadecimal digits, another 
   expect(ids[0]).not.toBe(ids[1]);
 });
 
+test("what the endpoint is told follows each request of a connection, whatever the one before was for", async () => {
+  const { backend, proxy } = await start();
+  backend.answer(() => ok());
+  const client = await proxy.client();
+  const hosts = ["a.example", "a.example", "B.example:81", "a.example"];
+  for (const host of hosts) {
+    client.write(`GET / HTTP/1.1\r\nHost: ${host}\r\n${id}\r\n`);
+    await client.response();
+  }
+  client.write(`GET http://c.example/ HTTP/1.1\r\nHost: a.example\r\n${id}\r\n`);
+  await client.response();
+  expect(backend.requests.map(({ head }) => head)).toEqual(
+    [...hosts, "c.example"].map((host) => `GET / HTTP/1.1\r\nHost: ${host}\r\n${id}${ours(proxy, host)}\r\n`),
+  );
+});
+
 test("an empty X-Request-ID counts as none", async () => {
   const request = await headAtBackend("GET / HTTP/1.1\r\nHost: a\r\nX-Request-ID: \r\n\r\n");
   expect(request.field("x-request-id")).toMatch(/^[0-9a-f]{32}$/);

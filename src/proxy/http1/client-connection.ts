@@ -91,8 +91,7 @@ export class ClientConnection implements PooledConnection, ByteReader, BufferOwn
     this.#isChunkedRequest = request.hasContent && request.contentLength < 0;
     this.#hasOfferedUpgrade = request.upgrade !== "";
     this.#isRequestSent = !request.hasContent;
-    this.#output.appendText(encodeRequestHead(request));
-    this.#output.flush();
+    this.#output.sendText(encodeRequestHead(request));
     this.#waitForResponse();
   }
 
@@ -236,9 +235,12 @@ export class ClientConnection implements PooledConnection, ByteReader, BufferOwn
       return;
     }
     this.hasReceived = true;
-    if (this.#waiting === Waiting.Response) this.#waitForResponse();
     const events = this.#events;
     this.#readSteps(buffer, start, end);
+    // After the last read of a response there is nothing to wait for.
+    if (this.#state === State.Busy && !this.#isResponseComplete && this.#waiting === Waiting.Response) {
+      this.#waitForResponse();
+    }
     events?.onUpstreamReadDone();
   }
 

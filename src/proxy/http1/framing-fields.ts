@@ -1,9 +1,11 @@
 // The fields that say where a message ends and which fields go no further (RFC 9112, 6; RFC 9110, 7.6.1).
 // Requests and responses read them by the same rules.
 import type { ErrorCode } from "../errors.ts";
+import { equalsLower } from "../field-section.ts";
 
 const SP = 32;
 const HTAB = 9;
+const EQUALS = 61;
 
 /** `1*DIGIT` up to 2^53 - 1; -1 for anything else: signs, blanks, lists, hexadecimal. */
 export function readContentLength(text: string, start: number, end: number): number {
@@ -15,6 +17,20 @@ export function readContentLength(text: string, start: number, end: number): num
     length = length * 10 + digit;
   }
   return length <= Number.MAX_SAFE_INTEGER ? length : -1;
+}
+
+/** The value of `timeout` in a Keep-Alive field, up to six digits; -1: none. Nearly all consist of just that. */
+export function readKeepAliveSeconds(text: string, start: number, end: number): number {
+  const equals = start + "timeout".length;
+  if (
+    end <= equals + 7 &&
+    text.charCodeAt(equals) === EQUALS &&
+    equalsLower(text, start, equals, "timeout")
+  ) {
+    const seconds = readContentLength(text, equals + 1, end);
+    if (seconds >= 0) return seconds;
+  }
+  return Number(/(?:^|[ ,])timeout=(\d{1,6})/i.exec(text.slice(start, end))?.[1] ?? -1);
 }
 
 /**

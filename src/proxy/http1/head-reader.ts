@@ -24,8 +24,8 @@ export type Step = (typeof Step)[keyof typeof Step];
 const CR = 13;
 const LF = 10;
 const COLON = 58;
-/** Enough for most heads; a larger one is read in a second go. */
-const firstSliceBytes = 4096;
+/** A head is looked for in so many bytes more than the one before it on the connection had. */
+const sliceMarginBytes = 128;
 const moreLines = -1;
 const badLine = -2;
 
@@ -41,6 +41,7 @@ export abstract class HeadReader {
   /** Offset in the buffer of the first byte that was not taken. */
   position = 0;
   protected readonly limits: ProxyLimits;
+  #sliceBytes = 512;
   #carry: Buffer | null = null;
   #carryLength = 0;
   #lineStart = 0;
@@ -85,7 +86,8 @@ export abstract class HeadReader {
   /** Returns `Head`, `More` or `Error`, and sets `position`. */
   protected readHead(buffer: Buffer, start: number, end: number): Step {
     if (this.#carryLength > 0) return this.#readCarried(buffer, start, end);
-    let sliceEnd = Math.min(end, start + firstSliceBytes);
+    // Not all that was read is made text: small content follows its head in one read.
+    let sliceEnd = Math.min(end, start + this.#sliceBytes);
     let text = buffer.toString("latin1", start, sliceEnd);
     if (sliceEnd < end && !text.includes("\r\n\r\n")) {
       sliceEnd = Math.min(end, start + this.limits.headMaxBytes + 4);
@@ -99,6 +101,7 @@ export abstract class HeadReader {
       return Step.More;
     }
     this.fields.text = text;
+    this.#sliceBytes = headEnd + sliceMarginBytes;
     this.position = start + headEnd;
     return Step.Head;
   }

@@ -35,7 +35,7 @@ export class Lingering implements Timed {
 
   onBytes(bytes: number): void {
     this.#bytes += bytes;
-    if (!this.#isOverLimit) return;
+    if (!this.#isOverLimit()) return;
     // What is still to be written goes out first.
     if (this.#socket.writableFinished) this.#close();
     else this.#socket.pause();
@@ -49,7 +49,7 @@ export class Lingering implements Timed {
 
   /** Everything was sent, our end included. */
   onFinish(): void {
-    if (this.#isReadEnded || this.#isOverLimit) this.#close();
+    if (this.#isReadEnded || this.#isOverLimit()) this.#close();
     else this.deadlineAt = this.#core.clock.nowMs() + this.#core.limits.lingerTimeoutMs;
   }
 
@@ -58,7 +58,7 @@ export class Lingering implements Timed {
     this.#close();
   }
 
-  get #isOverLimit(): boolean {
+  #isOverLimit(): boolean {
     return this.#bytes > this.#core.limits.lingerMaxBytes;
   }
 }

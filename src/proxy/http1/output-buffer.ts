@@ -48,7 +48,7 @@ export class OutputBuffer {
     } else {
       this.#writeLarge(buffer, start, end);
     }
-    return !this.#isFull;
+    return !this.#isFull();
   }
 
   /** Bytes as one chunk (RFC 9112, 7.1). */
@@ -56,16 +56,20 @@ export class OutputBuffer {
     this.#text += `${(end - start).toString(16)}\r\n`;
     this.appendBytes(buffer, start, end);
     this.#text += "\r\n";
-    return !this.#isFull;
+    return !this.#isFull();
+  }
+
+  /** Text that leaves now, after what was collected. */
+  sendText(text: string): void {
+    const all = this.#text === "" ? text : this.#text + text;
+    if (this.#text !== "") this.#text = "";
+    if (!this.#socket.writable) return;
+    this.#socket.write(all, "latin1");
+    this.#held.update(this.#socket.writableLength);
   }
 
   flush(): void {
-    if (this.#text === "") return;
-    const text = this.#text;
-    this.#text = "";
-    if (!this.#socket.writable) return;
-    this.#socket.write(text, "latin1");
-    this.#held.update(this.#socket.writableLength);
+    if (this.#text !== "") this.sendText("");
   }
 
   /** The socket has taken what it could, or is about to be destroyed: then nothing waits any more. */
@@ -75,7 +79,7 @@ export class OutputBuffer {
   }
 
   /** `drain` is due also after a large write that the system took at once: nothing waits then. */
-  get #isFull(): boolean {
+  #isFull(): boolean {
     return this.#socket.writableNeedDrain && this.#socket.writableLength > 0;
   }
 

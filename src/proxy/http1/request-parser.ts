@@ -58,7 +58,8 @@ export class RequestParser extends MessageParser {
     let pos = start;
     while (pos < end && (tokenLower[text.charCodeAt(pos)] ?? 0) !== 0) pos += 1;
     if (pos === start || text.charCodeAt(pos) !== SP) return "requestLineInvalid";
-    this.method = text.slice(start, pos);
+    // A constant has its hash already, and is no new string.
+    this.method = pos - start === 3 && text.startsWith("GET", start) ? "GET" : text.slice(start, pos);
     const targetStart = pos + 1;
     const targetEnd = end - 9;
     if (targetEnd <= targetStart || text.charCodeAt(targetEnd) !== SP) return "requestLineInvalid";

@@ -14,6 +14,8 @@ const stashPauseBytes = 4096;
 export interface RequestSink {
   /** Asked before bytes of a head are read. */
   mayReadHead(): boolean;
+  /** A head has begun, or goes on, and is not complete. */
+  onHeadPart(): void;
   /** The head of a request is complete: see the parser. */
   onHead(): void;
   onHeadInvalid(code: ErrorCode): void;
@@ -44,7 +46,7 @@ export class RequestReader {
     sink: RequestSink & BufferOwner,
   ) {
     this.parser = new RequestParser(services.limits);
-    this.#held = new HeldBytes(services.buffered, sink, () => this.#heldBytes);
+    this.#held = new HeldBytes(services.buffered, sink, () => this.#heldBytes());
     this.#socket = socket;
     this.#sink = sink;
   }
@@ -60,11 +62,11 @@ export class RequestReader {
     } else {
       this.#keep(Buffer.concat([this.#stash, buffer.subarray(start, end)]));
     }
-    this.#held.update(this.#heldBytes);
+    this.#held.update(this.#heldBytes());
   }
 
   /** Bytes that wait, and those of a head that is not complete. */
-  get #heldBytes(): number {
+  #heldBytes(): number {
     if (this.#isEnded) return 0;
     return (this.#stash === null ? 0 : this.#stash.length) + this.parser.carriedBytes;
   }
@@ -77,7 +79,7 @@ export class RequestReader {
     this.#stash = null;
     const pos = this.#read(stash, 0, stash.length);
     if (pos < stash.length) this.#stash = stash.subarray(pos);
-    this.#held.update(this.#heldBytes);
+    this.#held.update(this.#heldBytes());
     return this.#stash === null;
   }
 
@@ -85,13 +87,13 @@ export class RequestReader {
   takeRest(): Buffer | null {
     const rest = this.#stash;
     this.#stash = null;
-    this.#held.update(this.#heldBytes);
+    this.#held.update(this.#heldBytes());
     return rest;
   }
 
   next(): void {
     this.parser.reset();
-    this.#held.update(this.#heldBytes);
+    this.#held.update(this.#heldBytes());
   }
 
   /** Nothing is read any more. */
@@ -130,7 +132,10 @@ export class RequestReader {
   #readHead(buffer: Buffer, pos: number, end: number): number {
     if (!this.#sink.mayReadHead()) return -1;
     const step = this.parser.read(buffer, pos, end);
-    if (step === Step.More) return end;
+    if (step === Step.More) {
+      this.#sink.onHeadPart();
+      return end;
+    }
     if (step === Step.Error) {
       this.#sink.onHeadInvalid(this.parser.error);
       return end;

@@ -8,6 +8,7 @@ import {
   connectionOptionsMax,
   readConnectionOptions,
   readContentLength,
+  readKeepAliveSeconds,
   readTransferEncoding,
 } from "./framing-fields.ts";
 import { MessageParser } from "./message-parser.ts";
@@ -92,9 +93,7 @@ export class ResponseParser extends MessageParser {
         this.hasUpgrade = true;
         return null;
       case FieldId.KeepAlive:
-        this.keepAliveSeconds = Number(
-          /(?:^|[ ,])timeout=(\d{1,6})/i.exec(text.slice(start, end))?.[1] ?? -1,
-        );
+        this.keepAliveSeconds = readKeepAliveSeconds(text, start, end);
         return null;
       default:
         return null;

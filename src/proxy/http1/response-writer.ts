@@ -3,6 +3,8 @@
 import { reasonPhrases } from "../errors.ts";
 import { OutputBuffer } from "./output-buffer.ts";
 
+const okLine = "HTTP/1.1 200 OK\r\n";
+
 export class ResponseWriter extends OutputBuffer {
   /** Of the current response; an interim one does not count. */
   isHeadWritten = false;
@@ -41,7 +43,8 @@ export class ResponseWriter extends OutputBuffer {
     this.#isChunked = hasContent && contentLength < 0 && this.#minorVersion === 1;
     this.isUntilClose = hasContent && contentLength < 0 && !this.#isChunked;
     const closes = isLast || this.isUntilClose;
-    let head = `HTTP/1.1 ${status} ${reason}\r\n${lines}`;
+    const startLine = status === 200 && reason === "OK" ? okLine : `HTTP/1.1 ${status} ${reason}\r\n`;
+    let head = startLine + lines;
     if (this.#isChunked) head += "Transfer-Encoding: chunked\r\n";
     else if (contentLength >= 0 && status !== 204) head += `Content-Length: ${contentLength}\r\n`;
     if (closes) head += "Connection: close\r\n";

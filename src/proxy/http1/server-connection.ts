@@ -136,8 +136,12 @@ export class ServerConnection implements Downstream, ByteReader, RequestSink, Bu
       this.#waitFor(Waiting.Drain, this.#core.limits.downstreamStallTimeoutMs);
       return false;
     }
-    if (this.#waiting === Waiting.NextRequest) this.#waitFor(Waiting.Head, this.#core.limits.headTimeoutMs);
     return true;
+  }
+
+  /** Most heads come whole, and need no time to complete. */
+  onHeadPart(): void {
+    if (this.#waiting === Waiting.NextRequest) this.#waitFor(Waiting.Head, this.#core.limits.headTimeoutMs);
   }
 
   onHead(): void {
