@@ -1,10 +1,10 @@
-// `npm run test:cluster`: builds the control plane, and runs the suite in a network namespace of its own, where every
+// `npm run test:cluster`: builds the control plane, helm and kubectl, and runs the suite in a network namespace of its own, where every
 // address of a pod is local. All processes are in a namespace of theirs too, so that none can outlive the run.
 //   node test/cluster/run.ts [arguments of vitest]
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { buildControlPlane } from "./harness/binary.ts";
+import { buildProgram, type ProgramName } from "./harness/binary.ts";
 import { podNetwork } from "./harness/pods.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -30,20 +30,29 @@ function namespaceFlags(): readonly string[] {
   );
 }
 
+function build(name: ProgramName): Promise<string> {
+  return buildProgram(name, (line) => console.log(line)).catch((cause: unknown) =>
+    fail(cause instanceof Error ? cause.message : String(cause)),
+  );
+}
+
 function fail(message: string): never {
   console.error(`test:cluster: ${message}`);
   process.exit(1);
 }
 
 const flags = namespaceFlags();
-const binary = await buildControlPlane((line) => console.log(line)).catch((cause: unknown) =>
-  fail(cause instanceof Error ? cause.message : String(cause)),
-);
+const controlPlane = await build("control-plane");
+const tools = await build("tools");
 const command = [process.execPath, vitest, "run", "--config", "test/cluster/vitest.config.ts"];
 const child = spawn(
   "unshare",
   [...flags, "sh", "-euc", inNamespace, "sh", ...command, ...process.argv.slice(2)],
-  { cwd: root, stdio: "inherit", env: { ...process.env, FAIRWAY_CONTROL_PLANE: binary } },
+  {
+    cwd: root,
+    stdio: "inherit",
+    env: { ...process.env, FAIRWAY_CONTROL_PLANE: controlPlane, FAIRWAY_TOOLS: tools },
+  },
 );
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
 const [code] = await once(child, "exit");

@@ -1,5 +1,5 @@
-// The program with etcd, API server and controller manager: built by Go once for each version of its sources, and kept
-// outside the tree.
+// Programs of others that tests run, made from their Go modules: the control plane (etcd, API server and controller
+// manager) and the tools (helm and kubectl). Each is built once for each version of its sources, and kept outside the tree.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -9,15 +9,18 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { findGo } from "./go.ts";
 
-const sources = fileURLToPath(new URL("../control-plane/", import.meta.url));
+/** Each is a folder of its own under test/cluster. */
+export type ProgramName = "control-plane" | "tools";
+
 const fileNames = ["go.mod", "go.sum", "main.go"];
 
-/** Its path. Takes about 8 minutes on 2 cores when nothing of it has been compiled before. */
-export async function buildControlPlane(say: (line: string) => void): Promise<string> {
+/** Its path. Takes minutes when nothing of it has been compiled before: about 8 for the control plane, on 2 cores. */
+export async function buildProgram(name: ProgramName, say: (line: string) => void): Promise<string> {
+  const sources = fileURLToPath(new URL(`../${name}/`, import.meta.url));
   const hash = createHash("sha256");
-  for (const name of fileNames) hash.update(readFileSync(path.join(sources, name)));
+  for (const file of fileNames) hash.update(readFileSync(path.join(sources, file)));
   const cache = path.join(process.env["XDG_CACHE_HOME"] || path.join(os.homedir(), ".cache"), "fairway");
-  const binary = path.join(cache, `control-plane-${hash.digest("hex").slice(0, 16)}`);
+  const binary = path.join(cache, `${name}-${hash.digest("hex").slice(0, 16)}`);
   if (existsSync(binary)) return binary;
   const go = findGo(say);
   mkdirSync(cache, { recursive: true });
@@ -40,9 +43,17 @@ export async function buildControlPlane(say: (line: string) => void): Promise<st
   return binary;
 }
 
-/** The program that `npm run test:cluster` has built. */
 export function controlPlaneBinary(): string {
-  const binary = process.env["FAIRWAY_CONTROL_PLANE"] ?? "";
+  return binaryOf("FAIRWAY_CONTROL_PLANE");
+}
+
+export function toolsBinary(): string {
+  return binaryOf("FAIRWAY_TOOLS");
+}
+
+/** What run.ts has built. */
+function binaryOf(variable: string): string {
+  const binary = process.env[variable] ?? "";
   if (binary === "") throw new Error("these tests need a control plane: run them by `npm run test:cluster`");
   return binary;
 }

@@ -23,7 +23,13 @@ const controllers = [
 ];
 
 /** The API server reads its users once, at its start. Only admin may do anything before it is given roles. */
-export const userNames = ["admin", "fairway", "second", "guest"] as const;
+export const userNames = [
+  "admin",
+  "fairway",
+  "second",
+  "guest",
+  "system:serviceaccount:fairway:fairway",
+] as const;
 export type UserName = (typeof userNames)[number];
 
 interface User {
