@@ -29,6 +29,7 @@ export const userNames = [
   "second",
   "guest",
   "system:serviceaccount:fairway:fairway",
+  "system:serviceaccount:ingress-nginx:fairway",
 ] as const;
 export type UserName = (typeof userNames)[number];
 

@@ -19,6 +19,11 @@ const kinds = {
   Lease: ["coordination.k8s.io/v1", "leases", true],
   Role: ["rbac.authorization.k8s.io/v1", "roles", true],
   RoleBinding: ["rbac.authorization.k8s.io/v1", "rolebindings", true],
+  ValidatingWebhookConfiguration: [
+    "admissionregistration.k8s.io/v1",
+    "validatingwebhookconfigurations",
+    false,
+  ],
   CustomResourceDefinition: ["apiextensions.k8s.io/v1", "customresourcedefinitions", false],
   ClusterRole: ["rbac.authorization.k8s.io/v1", "clusterroles", false],
   ClusterRoleBinding: ["rbac.authorization.k8s.io/v1", "clusterrolebindings", false],

@@ -11,7 +11,8 @@ export const podPort = 8080;
 /** Each worker of the suite has 16 times 256. */
 let lastAddress = (16 * 256 * Number(process.env["VITEST_POOL_ID"] ?? 0)) % 65_536;
 
-function nextAddress(): string {
+/** Of a pod; nobody has had it before. */
+export function nextAddress(): string {
   lastAddress += 1;
   return `10.244.${lastAddress >> 8}.${lastAddress & 255}`;
 }
