@@ -26,6 +26,11 @@ export interface ListenerOptions {
   readonly tls: TlsContexts | null;
 }
 
+/** `listen` on a socket that listens changes the length of its queue, nothing else. Not documented. */
+interface ServerInternals {
+  readonly _handle: { listen(backlog: number): number } | null;
+}
+
 export class Listener {
   readonly #core: ProxyCore;
   readonly #options: ListenerOptions;
@@ -76,6 +81,15 @@ export class Listener {
 
   get connections(): number {
     return this.#info.connections.size + this.#handshakes.size;
+  }
+
+  /**
+   * The shortest queue there is, of one connection. Those that find it full are told nothing and try again after a
+   * second, when another worker takes them, or nobody listens any more.
+   */
+  narrow(): void {
+    const { _handle: handle } = this.#server as unknown as ServerInternals;
+    handle?.listen(0);
   }
 
   /** No new connections. Those that exist go on. */

@@ -73,7 +73,7 @@ export class Proxy {
   readonly #ownPorts = new Set<number>();
   /** Changed in place by a table, since everybody holds it; connections go by it from their next step on. */
   readonly #limits: { -readonly [Name in keyof ProxyLimits]: ProxyLimits[Name] };
-  #isAcceptingStopped = false;
+  #stopped: Promise<void> | null = null;
   #countersKeptAtMs = 0;
 
   constructor(options: ProxyOptions) {
@@ -193,12 +193,23 @@ export class Proxy {
   }
 
   /** No new connections; those that exist go on. */
-  async stopAccepting(): Promise<void> {
-    if (this.#isAcceptingStopped) return;
-    this.#isAcceptingStopped = true;
-    // Closing a listening socket resets the connections that wait in its backlog; two turns of the event loop have a
-    // poll between them, which accepts them all.
-    for (let turn = 0; turn < 2; turn += 1) await new Promise(setImmediate);
+  stopAccepting(): Promise<void> {
+    this.#stopped ??= this.#stopListening();
+    return this.#stopped;
+  }
+
+  async #stopListening(): Promise<void> {
+    // Closing a listening socket resets the connections that wait in its queue. Each turn of the event loop has a poll,
+    // which accepts them all; what comes between that and the close is lost. So the queue is made as short as can be, and
+    // closed after a turn that had nothing else to do.
+    for (const listener of this.#listeners) listener.narrow();
+    let turnAt = performance.now();
+    for (let turn = 0; turn < lastTurnsMax; turn += 1) {
+      await new Promise(setImmediate);
+      const now = performance.now();
+      if (turn >= 2 && now - turnAt < quietTurnMs) break;
+      turnAt = now;
+    }
     for (const listener of this.#listeners) listener.stopAccepting();
   }
 
@@ -298,6 +309,10 @@ export class Proxy {
   }
 }
 
+/** A turn of the event loop that found nothing to do, or nearly nothing. */
+const quietTurnMs = 0.1;
+/** A busy proxy may have none. */
+const lastTurnsMax = 20;
 /** How often a drain looks whether the last connection is gone. */
 const drainPollMs = 50;
 

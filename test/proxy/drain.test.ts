@@ -97,6 +97,7 @@ test("a drain serves connections that were made before it, one request each, and
     await client.closed();
   }
   expect(proxy.gauges["http"]).toBe(1);
+  await proxy.proxy.stopAccepting();
   proxy.clock.advanceMs(2_000);
   await silent.gone();
   proxy.clock.advanceMs(100);
@@ -145,6 +146,33 @@ test("a drain cuts what is left at its deadline, tunnels included, and says how 
   await tunnel.gone();
   await peer.gone();
   await other.gone();
+});
+
+test("connections that come while the listening sockets close are served or refused, never reset", async () => {
+  const { backend, proxy } = await start();
+  backend.answer(() => ok());
+  proxy.proxy.startDraining();
+  // Their handshakes are made before the proxy looks again.
+  const stopped = proxy.proxy.stopAccepting();
+  const outcomes = await Promise.all(
+    Array.from({ length: 50 }, async () => {
+      const socket = net.connect({ port: proxy.httpPort, host: "127.0.0.1" });
+      socket.write(get);
+      let text = "";
+      let code = "";
+      socket.on("data", (chunk: Buffer) => {
+        text += chunk.toString("latin1");
+      });
+      socket.on("error", (error: NodeJS.ErrnoException) => {
+        code = error.code ?? "";
+      });
+      await new Promise<void>((resolve) => void socket.on("close", () => resolve()));
+      return text.startsWith("HTTP/1.1 200") ? "served" : code;
+    }),
+  );
+  await stopped;
+  expect(outcomes.filter((each) => each !== "served" && each !== "ECONNREFUSED")).toEqual([]);
+  expect(outcomes).toContain("served");
 });
 
 test("a drain without connections ends at once", async () => {
