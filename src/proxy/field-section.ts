@@ -167,20 +167,34 @@ export function equalsLower(text: string, start: number, end: number, lower: str
   return true;
 }
 
-/** Numbers kept for each field: line start, name end, value start, value end, line end. */
-const stride = 5;
+/** Numbers kept for each field: line start, name end, value start, value end, line end, id. */
+const stride = 6;
+const fieldsAtFirst = 24;
+const noNumbers = new Uint16Array(0);
+
+/**
+ * Memory of sections that have no fields at present. A typed array costs a microsecond to make, and more when it is
+ * collected, and most connections are idle: so they borrow one for a request.
+ */
+const freeNumbers: Uint16Array[] = [];
+const freeNumbersMax = 256;
 
 /** Fields of one head. Reused for the next head of the same connection. */
 export class FieldSection {
   /** The head, latin1; all offsets are into it. */
   text = "";
   count = 0;
-  #offsets = new Uint16Array(stride * 24);
-  #ids = new Uint8Array(24);
+  #numbers: Uint16Array = noNumbers;
 
   reset(): void {
     this.text = "";
     this.count = 0;
+    const numbers = this.#numbers;
+    if (numbers === noNumbers) return;
+    this.#numbers = noNumbers;
+    if (numbers.length === stride * fieldsAtFirst && freeNumbers.length < freeNumbersMax) {
+      freeNumbers.push(numbers);
+    }
   }
 
   /** Offsets are relative to the head, which must stay below 64 KiB. */
@@ -192,47 +206,47 @@ export class FieldSection {
     valueEnd: number,
     lineEnd: number,
   ): void {
-    const index = this.count;
-    if (index === this.#ids.length) this.#grow();
-    const at = index * stride;
-    this.#ids[index] = id;
-    this.#offsets[at] = lineStart;
-    this.#offsets[at + 1] = nameEnd;
-    this.#offsets[at + 2] = valueStart;
-    this.#offsets[at + 3] = valueEnd;
-    this.#offsets[at + 4] = lineEnd;
-    this.count = index + 1;
+    const at = this.count * stride;
+    if (at === this.#numbers.length) this.#grow();
+    const numbers = this.#numbers;
+    numbers[at] = lineStart;
+    numbers[at + 1] = nameEnd;
+    numbers[at + 2] = valueStart;
+    numbers[at + 3] = valueEnd;
+    numbers[at + 4] = lineEnd;
+    numbers[at + 5] = id;
+    this.count += 1;
   }
 
   id(index: number): number {
-    return this.#ids[index] ?? 0;
+    return this.#numbers[index * stride + 5] ?? 0;
   }
 
   lineStart(index: number): number {
-    return this.#offsets[index * stride] ?? 0;
+    return this.#numbers[index * stride] ?? 0;
   }
 
   lineEnd(index: number): number {
-    return this.#offsets[index * stride + 4] ?? 0;
+    return this.#numbers[index * stride + 4] ?? 0;
   }
 
   /** As sent. */
   name(index: number): string {
-    return this.text.slice(this.#offsets[index * stride], this.#offsets[index * stride + 1]);
+    return this.text.slice(this.#numbers[index * stride], this.#numbers[index * stride + 1]);
   }
 
   nameEquals(index: number, lower: string): boolean {
     const at = index * stride;
-    return equalsLower(this.text, this.#offsets[at] ?? 0, this.#offsets[at + 1] ?? 0, lower);
+    return equalsLower(this.text, this.#numbers[at] ?? 0, this.#numbers[at + 1] ?? 0, lower);
   }
 
   value(index: number): string {
-    return this.text.slice(this.#offsets[index * stride + 2], this.#offsets[index * stride + 3]);
+    return this.text.slice(this.#numbers[index * stride + 2], this.#numbers[index * stride + 3]);
   }
 
   /** Index of the first field with that id; -1 when there is none. */
   find(id: FieldId): number {
-    for (let i = 0; i < this.count; i += 1) if (this.#ids[i] === id) return i;
+    for (let i = 0; i < this.count; i += 1) if (this.id(i) === id) return i;
     return -1;
   }
 
@@ -248,11 +262,12 @@ export class FieldSection {
   }
 
   #grow(): void {
-    const offsets = new Uint16Array(this.#offsets.length * 2);
-    offsets.set(this.#offsets);
-    this.#offsets = offsets;
-    const ids = new Uint8Array(this.#ids.length * 2);
-    ids.set(this.#ids);
-    this.#ids = ids;
+    const old = this.#numbers;
+    if (old.length === 0) {
+      this.#numbers = freeNumbers.pop() ?? new Uint16Array(stride * fieldsAtFirst);
+    } else {
+      this.#numbers = new Uint16Array(old.length * 2);
+      this.#numbers.set(old);
+    }
   }
 }

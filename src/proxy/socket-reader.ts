@@ -75,32 +75,51 @@ export function connectReading(
   return socket;
 }
 
-/** What `pauseOnConnect` leaves untouched: the part of a socket that can move to another one. Not documented. */
+/** What is not documented: the part of a socket that reads, and where a socket keeps its `onread` option. */
 interface SocketInternals {
-  _handle: unknown;
+  readonly _handle: { useUserBuffer(buffer: Uint8Array): void } | null;
+  [symbol: symbol]: unknown;
+}
+
+/** Undefined where a Node release keeps the option elsewhere. */
+const onReadSymbols = findOnReadSymbols();
+
+function findOnReadSymbols(): { buffer: symbol; callback: symbol; next: symbol } | undefined {
+  const onread = { buffer: () => new Uint8Array(1), callback: () => true };
+  const probe = new net.Socket({ onread });
+  const symbols = Object.getOwnPropertySymbols(probe);
+  const find = (name: string): symbol | undefined => symbols.find(({ description }) => description === name);
+  const [buffer, callback, next] = [find("kBuffer"), find("kBufferCb"), find("kBufferGen")];
+  const values = probe as unknown as SocketInternals;
+  if (buffer === undefined || callback === undefined || next === undefined) return undefined;
+  const isAsExpected = values[callback] === onread.callback && values[next] === onread.buffer;
+  return isAsExpected ? { buffer, callback, next } : undefined;
 }
 
 /**
- * Puts an accepted, still paused socket under our buffers: `onread` exists only for sockets that are made with it, so
- * the handle moves to a new socket. Where a Node release does not allow that, the socket itself is returned and `data`
- * events do the reading.
+ * Puts an accepted, still paused socket under our buffers. `onread` exists only for sockets that are made with it; an
+ * accepted one gets it by the same steps that its constructor takes. (To move its handle to a new socket is less
+ * dependent on Node's inside, but a second socket for each connection.) Where a Node release does not allow
+ * that, `data` events do the reading.
  */
-export function adoptAccepted(accepted: net.Socket, buffers: ReadBuffers, reader: ByteReader): net.Socket {
-  // The one place that touches internals. Without a handle there is nothing to move.
+export function adoptAccepted(accepted: net.Socket, buffers: ReadBuffers, reader: ByteReader): void {
   const internals = accepted as unknown as SocketInternals;
   const handle = internals._handle;
-  if (handle === null || handle === undefined) {
+  if (onReadSymbols === undefined || typeof handle?.useUserBuffer !== "function") {
     readByEvents(accepted, reader);
-    return accepted;
+    // It was paused on purpose, which a listener for its data does not change.
+    accepted.resume();
+    return;
   }
-  internals._handle = null;
-  accepted.destroy();
   const reading = new SocketReading(buffers, reader);
-  const options = { handle, allowHalfOpen: true, onread: reading.option };
-  const socket = new net.Socket(options as net.SocketConstructorOpts);
-  socket.on("close", () => reading.close());
-  socket.resume();
-  return socket;
+  const { buffer: next, callback } = reading.option;
+  const first = next();
+  internals[onReadSymbols.buffer] = first;
+  internals[onReadSymbols.next] = next;
+  internals[onReadSymbols.callback] = callback;
+  handle.useUserBuffer(first);
+  accepted.on("close", () => reading.close());
+  accepted.resume();
 }
 
 /** Reads by `data` events: for TLS sockets, which bring buffers of the size of a record that nobody reuses. */

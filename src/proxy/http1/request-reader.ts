@@ -99,6 +99,7 @@ export class RequestReader {
   /** Nothing is read any more. */
   end(): void {
     this.#isEnded = true;
+    this.parser.fields.reset();
     this.#stash = null;
     this.#held.update(0);
   }

@@ -74,12 +74,9 @@ export class ServerConnection implements Downstream, ByteReader, RequestSink, Bu
     this.#exchange = new Exchange(core, this);
     const { headTimeoutMs, lingerTimeoutMs } = core.limits;
     this.#waitFor(Waiting.Head, core.isDraining ? Math.min(headTimeoutMs, lingerTimeoutMs) : headTimeoutMs);
-    if (listener.isTls) {
-      this.#socket = accepted;
-      readByEvents(accepted, this);
-    } else {
-      this.#socket = adoptAccepted(accepted, core.readBuffers, this);
-    }
+    this.#socket = accepted;
+    if (listener.isTls) readByEvents(accepted, this);
+    else adoptAccepted(accepted, core.readBuffers, this);
     this.#reader = new RequestReader(core, this.#socket, this);
     this.#writer = new ResponseWriter(this.#socket, core, this);
     this.#socket.on("drain", () => this.#guard(() => this.#onDrain()));
