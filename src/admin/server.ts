@@ -4,6 +4,7 @@ import { once } from "node:events";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import { BlockList, isIP, type AddressInfo, type Socket } from "node:net";
 import { formatDiagnostic, type Diagnostic } from "../ir/diagnostic.ts";
+import { formatCluster, type ClusterView } from "./cluster-view.ts";
 import { formatTable } from "./table-text.ts";
 import type { TableView } from "./table-view.ts";
 
@@ -16,6 +17,8 @@ export interface AdminSubject {
   /** Null before the first table. */
   readonly table: () => TableView | null | Promise<TableView | null>;
   readonly diagnostics: () => readonly Diagnostic[];
+  /** Null: there is no cluster. */
+  readonly cluster: () => ClusterView | null;
 }
 
 export interface AdminServerOptions {
@@ -117,6 +120,7 @@ export class AdminServer {
         "/metrics",
         "/debug/table",
         "/debug/diagnostics",
+        "/debug/cluster",
         "/",
       ].includes(path)
     ) {
@@ -135,15 +139,20 @@ export class AdminServer {
     if (!isLocal(request.socket.remoteAddress ?? "", request.headers.host ?? "localhost"))
       return text(403, "only from the same machine, by address or as localhost");
     const asJson = wantsJson(request, query);
-    return path === "/debug/table"
-      ? tablePage(await subject.table(), asJson)
-      : diagnosticsPage(subject, asJson);
+    if (path === "/debug/table") return tablePage(await subject.table(), asJson);
+    if (path === "/debug/cluster") return clusterPage(subject.cluster(), asJson);
+    return diagnosticsPage(subject, asJson);
   }
 }
 
 function tablePage(table: TableView | null, asJson: boolean): Page {
   if (table === null) return text(503, "no table yet");
   return asJson ? json(table) : text(200, formatTable(table));
+}
+
+function clusterPage(cluster: ClusterView | null, asJson: boolean): Page {
+  if (cluster === null) return text(404, "objects do not come from a cluster");
+  return asJson ? json(cluster) : text(200, formatCluster(cluster));
 }
 
 function diagnosticsPage(subject: AdminSubject, asJson: boolean): Page {
@@ -180,6 +189,7 @@ function indexText(healthCheckPath: string): string {
     "/readyz  ok while requests are served",
     "/metrics  for Prometheus",
     "/debug/table  hosts, routes, upstreams, certificates (?format=json)",
+    "/debug/cluster  the leader, and the status of Ingresses (?format=json)",
     "/debug/diagnostics  what is wrong with the objects (?format=json)",
   ].join("\n");
 }

@@ -1,7 +1,8 @@
 // From the words of the command line to typed values: commander reads them, by the definitions in flags.ts.
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { nearestName } from "../controller/suggest.ts";
-import { FlagValueError, type AnyFlags, type Flag, type FlagValues } from "./flags.ts";
+import { FlagValueError, type Flag } from "./flag-types.ts";
+import type { AnyFlags, FlagValues } from "./flags.ts";
 import { meaninglessFlags, unsupportedFlags } from "./unsupported-flags.ts";
 
 /** Adds the flags, grouped as in the definitions. */

@@ -23,7 +23,11 @@ export async function runController(
       overloadEventLoopDelayMs: values.overloadEventLoopDelay,
       overloadMemoryShare: values.overloadMemory / 100,
     },
-    translate: { ...(isCluster ? fromCluster(translate) : fromFiles(translate)), healthCheckPath },
+    translate: {
+      ...(isCluster ? fromCluster(translate) : fromFiles(translate)),
+      healthCheckPath,
+      reservedPorts: [values.httpPort, values.httpsPort, values.healthzPort],
+    },
     ...(isCluster ? { cluster: connect(values) } : {}),
     log,
   });

@@ -1,155 +1,37 @@
 // The flags of the command line as data: names, values, defaults, texts. `--help` and docs/flags.md are made from them.
 // Names and defaults are those of ingress-nginx; what only Fairway has says so.
-import { isIP } from "node:net";
 import { availableParallelism } from "node:os";
 import { defaultTranslateOptions as translateDefaults } from "../controller/translate/options.ts";
 import { defaultLimits as limits } from "../proxy/limits.ts";
-import { isLogLevel, logLevels, type LogFormat, type LogLevel } from "./log.ts";
-
-/** How a flag's text becomes its value. A wrong text throws `FlagValueError` with what was expected. */
-export interface FlagType<Value> {
-  /** Shown in the help: `<port>`; empty for booleans, which need no value. */
-  readonly placeholder: string;
-  readonly parse: (text: string) => Value;
-  /** May be given several times; the lists that `parse` returns are joined. */
-  readonly isRepeatable?: true;
-}
-
-export interface Flag<Value> {
-  readonly name: string;
-  /** One letter, without dash. */
-  readonly short?: string;
-  readonly type: FlagType<Value>;
-  readonly default: Value;
-  /** Instead of the default itself, where that is empty. */
-  readonly defaultText?: string;
-  readonly description: string;
-  readonly group: FlagGroup;
-}
-
-export type FlagGroup =
-  | "Source"
-  | "Which Ingresses"
-  | "Listeners"
-  | "Defaults"
-  | "Security"
-  | "Limits"
-  | "Operation";
-
-/** The message says what was expected: `expected a port, 0 to 65535`. */
-export class FlagValueError extends Error {}
-
-const boolean: FlagType<boolean> = {
-  placeholder: "",
-  parse(text) {
-    if (["1", "t", "T", "TRUE", "true", "True"].includes(text)) return true;
-    if (["0", "f", "F", "FALSE", "false", "False"].includes(text)) return false;
-    throw new FlagValueError("expected true or false");
-  },
-};
-
-/** More threads than any machine has use for; each costs memory. */
-const workersMax = 256;
-
-function integer(placeholder: string, what: string, max: number, min = 0): FlagType<number> {
-  return {
-    placeholder,
-    parse(text) {
-      if (/^\d{1,10}$/.test(text) && Number(text) >= min && Number(text) <= max) return Number(text);
-      throw new FlagValueError(`expected ${what}, ${min} to ${max}`);
-    },
-  };
-}
-
-function matching(placeholder: string, pattern: RegExp, expected: string): FlagType<string> {
-  return {
-    placeholder,
-    parse(text) {
-      if (pattern.test(text)) return text;
-      throw new FlagValueError(`expected ${expected}`);
-    },
-  };
-}
-
-const port = integer("<port>", "a port", 65_535);
-const workers = integer("<number>", "a number of threads", workersMax, 1);
-const seconds = integer("<seconds>", "a number of seconds", 86_400);
-const connections = integer("<number>", "a number of connections", 1_000_000, 1);
-const connectionsOrNone = integer("<number>", "a number of connections", 1_000_000);
-const milliseconds = integer("<milliseconds>", "a number of milliseconds", 60_000);
-const percent = integer("<percent>", "a percentage", 100);
-const name = "[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?";
-const namespacedName = matching("<namespace/name>", new RegExp(`^${name}/${name}$`), "namespace/name");
-const objectName = matching(
-  "<name>",
-  new RegExp(`^${name}$`),
-  "a name of lower-case letters, digits, dashes and dots",
-);
-const qualifiedName = matching(
-  "<name>",
-  /^[A-Za-z0-9./_-]{1,253}$/,
-  "letters, digits, dots, slashes and dashes",
-);
-/** Requirements as kubectl takes them: `a=b,c in (d,e),!f`. */
-const labelKey = "([a-z0-9.-]+/)?[A-Za-z0-9][A-Za-z0-9._-]*";
-const labelValue = "[A-Za-z0-9._-]*";
-const requirement = `\\s*(!\\s*${labelKey}|${labelKey}(\\s*(=|==|!=)\\s*${labelValue}|\\s+(in|notin)\\s+\\(\\s*${labelValue}(\\s*,\\s*${labelValue})*\\s*\\))?)\\s*`;
-const labelSelector = matching(
-  "<selector>",
-  new RegExp(`^${requirement}(,${requirement})*$`),
-  "a label selector such as team=web,stage in (test,live)",
-);
-const file = matching("<file>", /./, "a file");
-const url = matching("<address>", /./, "an address such as https://10.0.0.1:6443");
-const perSecond = integer("<number>", "a number", 1_000_000, 1);
-
-const zoneName = matching(
-  "<zone>",
-  /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/,
-  "a label value: letters, digits, dashes, underscores and dots, 63 at most",
-);
-const path = matching("<path>", /^\/[\w/.~-]*$/, "a path that begins with /");
-
-const directories: FlagType<readonly string[]> = {
-  placeholder: "<directory>",
-  isRepeatable: true,
-  parse(text) {
-    if (text === "") throw new FlagValueError("expected a directory");
-    return [text];
-  },
-};
-
-function parseAddress(text: string): string {
-  const address = text.trim().replace(/^\[(.*)\]$/, "$1");
-  if (isIP(address) === 0) throw new FlagValueError("expected an IPv4 or IPv6 address");
-  return address;
-}
-
-const address: FlagType<string> = { placeholder: "<address>", parse: parseAddress };
-const addresses: FlagType<readonly string[]> = {
-  placeholder: "<addresses>",
-  parse: (text) => text.split(",").map(parseAddress),
-};
-
-const logLevel: FlagType<LogLevel> = {
-  placeholder: "<level>",
-  parse(text) {
-    if (isLogLevel(text)) return text;
-    throw new FlagValueError(`expected one of ${logLevels.join(", ")}`);
-  },
-};
-
-const logFormat: FlagType<LogFormat> = {
-  placeholder: "<format>",
-  parse(text) {
-    if (text === "text" || text === "json") return text;
-    throw new FlagValueError("expected text or json");
-  },
-};
-
-function flag<Value>(definition: Flag<Value>): Flag<Value> {
-  return definition;
-}
+import {
+  type Flag,
+  address,
+  addresses,
+  boolean,
+  connections,
+  connectionsOrNone,
+  directories,
+  file,
+  flag,
+  labelSelector,
+  logFormat,
+  logLevel,
+  milliseconds,
+  namespacedName,
+  objectName,
+  path,
+  percent,
+  perSecond,
+  port,
+  qualifiedName,
+  seconds,
+  url,
+  workers,
+  workersMax,
+  zoneName,
+} from "./flag-types.ts";
+import { logLevels, type LogFormat, type LogLevel } from "./log.ts";
+import { publishFlags } from "./publish-flags.ts";
 
 /** What decides how objects are read: taken by `controller` and by `translate`. */
 export const translateFlags = {
@@ -249,6 +131,22 @@ export const translateFlags = {
     default: process.env["NODE_NAME"] ?? translateDefaults.nodeName,
     defaultText: "NODE_NAME of the environment",
     description: "The node that this runs on, for Services that prefer endpoints of it. (Fairway only)",
+    group: "Defaults",
+  }),
+  tcpServicesConfigMap: flag({
+    name: "tcp-services-configmap",
+    type: namespacedName,
+    default: translateDefaults.tcpServicesConfigMap,
+    defaultText: "none",
+    description: "The ConfigMap with TCP services. It is checked; its services are not served yet.",
+    group: "Defaults",
+  }),
+  udpServicesConfigMap: flag({
+    name: "udp-services-configmap",
+    type: namespacedName,
+    default: translateDefaults.udpServicesConfigMap,
+    defaultText: "none",
+    description: "The ConfigMap with UDP services. It is checked; its services are not served yet.",
     group: "Defaults",
   }),
   disableSvcExternalName: flag({
@@ -402,6 +300,7 @@ export const manifestsFlag = flag<readonly string[]>({
 
 /** How the Kubernetes API is reached and what is asked of it. */
 export const clusterFlags = {
+  ...publishFlags,
   kubeconfig: flag({
     name: "kubeconfig",
     type: file,

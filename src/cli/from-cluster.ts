@@ -1,5 +1,6 @@
 // What is made of flags when objects come from a Kubernetes API server.
-import { KubernetesSource } from "../controller/sources/kubernetes.ts";
+import type { OwnPod } from "../controller/publish/own-pods.ts";
+import { KubernetesSource, type KubernetesSourceOptions } from "../controller/sources/kubernetes.ts";
 import type { TranslateOptions } from "../controller/translate/options.ts";
 import { features } from "../features/registry.ts";
 import { AccessError } from "../kube-api/access.ts";
@@ -17,11 +18,19 @@ export type ClusterValues = FlagValues<typeof clusterFlags>;
 export interface Cluster {
   readonly client: ApiClient;
   readonly values: ClusterValues;
+  /** The one that we run in; empty names: none, or not told. */
+  readonly pod: OwnPod;
 }
 
 /** What translate is told. */
 export function fromCluster(values: FlagValues<typeof translateFlags>) {
-  return { ...values, parsers: features, offline: false, healthCheckPath: "/healthz" } as const;
+  return {
+    ...values,
+    parsers: features,
+    offline: false,
+    healthCheckPath: "/healthz",
+    reservedPorts: [],
+  } as const;
 }
 
 /** Throws a `StartError` when the flags lead to no API server; whether it answers is seen later. */
@@ -35,6 +44,7 @@ export function connect(values: ClusterValues): Cluster {
         userAgent: `fairway/${packageVersion()}`,
       }),
       values,
+      pod: { name: process.env["POD_NAME"] ?? "", namespace: process.env["POD_NAMESPACE"] ?? "" },
     };
   } catch (cause) {
     if (cause instanceof AccessError) throw new StartError(cause.message, { cause });
@@ -46,6 +56,7 @@ export function clusterSource(
   { client, values }: Cluster,
   translate: Omit<TranslateOptions, "lastGoodCertificates">,
   counters: SourceMetrics,
+  observe: KubernetesSourceOptions["observe"],
 ): KubernetesSource {
   return new KubernetesSource({
     ...translate,
@@ -53,6 +64,8 @@ export function clusterSource(
     clock: systemClock,
     random: Math.random,
     watchNamespaceSelector: values.watchNamespaceSelector,
+    publishService: values.publishService,
     counters,
+    observe,
   });
 }

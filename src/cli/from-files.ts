@@ -3,5 +3,11 @@ import { features } from "../features/registry.ts";
 import type { FlagValues, translateFlags } from "./flags.ts";
 
 export function fromFiles(values: FlagValues<typeof translateFlags>) {
-  return { ...values, parsers: features, offline: true, healthCheckPath: "/healthz" } as const;
+  return {
+    ...values,
+    parsers: features,
+    offline: true,
+    healthCheckPath: "/healthz",
+    reservedPorts: [],
+  } as const;
 }

@@ -73,6 +73,9 @@ function conflictOf(
   if (values.apiserverHost === "" && values.certificateAuthority !== "") {
     return "--certificate-authority is that of --apiserver-host, which is missing";
   }
+  if (values.publishService !== "" && values.publishStatusAddress.length > 0) {
+    return "--publish-service and --publish-status-address exclude each other";
+  }
   if (values.manifests.length === 0) return null;
   const unused = Object.entries(clusterFlags).find(
     ([key, { default: value }]) => values[key as keyof typeof clusterFlags] !== value,

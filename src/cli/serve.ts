@@ -2,8 +2,10 @@
 // This thread has the controller and the admin port; the data path runs in worker threads.
 import { AdminServer } from "../admin/server.ts";
 import type { TableView } from "../admin/table-view.ts";
+import type { ObjectKey } from "../controller/objects.ts";
 import { RebuildLoop, type RebuildState } from "../controller/rebuild.ts";
 import { DirectorySource } from "../controller/sources/directory.ts";
+import type { Source } from "../controller/sources/source.ts";
 import type { TranslateOptions } from "../controller/translate/options.ts";
 import type { Diagnostic } from "../ir/diagnostic.ts";
 import { formatRef } from "../ir/object-ref.ts";
@@ -23,6 +25,7 @@ import { clusterSource, type Cluster } from "./from-cluster.ts";
 import { featureRuntimes } from "./feature-runtimes.ts";
 import type { Log } from "./log.ts";
 import { viewSnapshot } from "./snapshot-view.ts";
+import { ClusterPublisher } from "./cluster-publisher.ts";
 import { listenError, StartError, systemCode } from "./start-error.ts";
 import { packageVersion } from "./version.ts";
 import { workerEntry } from "./worker-entry.ts";
@@ -80,6 +83,8 @@ export class Controller {
   readonly #admin: AdminServer;
   readonly #loop: RebuildLoop;
   readonly #diagnosticLog: DiagnosticLog;
+  /** Null: there is no cluster. */
+  readonly #publisher: ClusterPublisher | null;
   #ports: BoundPorts = { http: 0, https: 0, admin: 0 };
   #cancelTelling: Cancel | null = null;
   #tellAtMs = 0;
@@ -97,11 +102,9 @@ export class Controller {
     this.#diagnosticLog = new DiagnosticLog(log);
     this.#pool = this.#makePool();
     this.#checks = this.#makeChecks();
+    this.#publisher = this.#makePublisher();
     this.#loop = new RebuildLoop({
-      sources:
-        options.cluster === undefined
-          ? options.manifests.map((directory) => new DirectorySource({ directory, clock: systemClock }))
-          : [clusterSource(options.cluster, options.translate, metrics.source)],
+      sources: this.#makeSources(),
       translate: options.translate,
       publisher: {
         publishTable: (delta) => {
@@ -135,6 +138,7 @@ export class Controller {
         metricsContentType: metrics.contentType,
         table: () => this.#tableView(),
         diagnostics: () => this.#loop.state.diagnostics,
+        cluster: () => this.#publisher?.view() ?? null,
       },
     });
   }
@@ -168,6 +172,8 @@ export class Controller {
       throw new StartError(messageOf(cause), { cause });
     });
     await this.#pool.settled();
+    // Who cannot serve is not to be the one who writes.
+    this.#publisher?.start();
   }
 
   /**
@@ -182,7 +188,7 @@ export class Controller {
       // The workers keep the process alive meanwhile, and the rebuild loop goes on: endpoints still change.
       await new Promise<void>((resolve) => void systemClock.after(graceMs, resolve));
     }
-    const cut = await this.#pool.drain(deadlineMs);
+    const [cut] = await Promise.all([this.#pool.drain(deadlineMs), this.#publisher?.removeStatus()]);
     await this.close();
     return cut;
   }
@@ -191,6 +197,7 @@ export class Controller {
   async close(): Promise<void> {
     this.#cancelTelling?.();
     await this.#loop.close();
+    await this.#publisher?.close();
     this.#options.cluster?.client.close();
     this.#checks.close();
     await this.#pool.close();
@@ -200,6 +207,7 @@ export class Controller {
   #onUpdate(state: RebuildState): void {
     const { reloads } = this.#metrics;
     this.#tellLater();
+    this.#publisher?.tableBuilt();
     const { generation } = this.#pool;
     if (generation === this.#publishedGeneration) return;
     this.#publishedGeneration = generation;
@@ -219,6 +227,7 @@ export class Controller {
   #tell({ diagnostics, ir }: RebuildState): void {
     const { reloads } = this.#metrics;
     this.#diagnosticLog.update(diagnostics, this.#problems);
+    this.#publisher?.diagnosticsChanged(diagnostics);
     reloads.setDiagnostics(countBySeverity(diagnostics));
     reloads.setCertificates(
       (ir?.certificates ?? []).map(({ secret, notAfter }) => ({
@@ -227,6 +236,24 @@ export class Controller {
         notAfterMs: Date.parse(notAfter),
       })),
     );
+  }
+
+  #makeSources(): readonly Source[] {
+    const { cluster, manifests, translate } = this.#options;
+    return cluster === undefined
+      ? manifests.map((directory) => new DirectorySource({ directory, clock: systemClock }))
+      : [
+          clusterSource(cluster, translate, this.#metrics.source, (kind, key, value) =>
+            this.#publisher?.observe(kind, key, value),
+          ),
+        ];
+  }
+
+  #makePublisher(): ClusterPublisher | null {
+    const { cluster, log } = this.#options;
+    if (cluster === undefined) return null;
+    const ours = (): Iterable<ObjectKey> => this.#loop.ownIngresses();
+    return new ClusterPublisher({ ...cluster, log, metrics: this.#metrics.publish, ours });
   }
 
   /** In this thread: one probe for all workers, and none that waits for a busy one. */

@@ -3,21 +3,9 @@
 
 /** What they do is not there yet: dropping one silently would change what users get. */
 export const unsupportedFlags: readonly string[] = [
-  "disable-leader-election",
-  "disable-sync-events",
-  "election-id",
-  "election-ttl",
   "enable-ssl-chain-completion",
   "enable-ssl-passthrough",
-  "publish-service",
-  "publish-status-address",
-  "report-node-internal-ip-address",
   "ssl-passthrough-proxy-port",
-  "status-update-interval",
-  "tcp-services-configmap",
-  "udp-services-configmap",
-  "update-status",
-  "update-status-on-shutdown",
   "validating-webhook",
   "validating-webhook-certificate",
   "validating-webhook-key",
@@ -49,6 +37,7 @@ export const unsupportedFlags: readonly string[] = [
 
 /** They set up nginx, Lua or klog, and mean nothing here. Why, in a few words. */
 export const meaninglessFlags: ReadonlyMap<string, string> = new Map([
+  ["disable-sync-events", "there are no Events that say Sync"],
   ["default-server-port", "the built-in 404 needs no port"],
   ["dynamic-configuration-retries", "tables are swapped inside the process"],
   ["profiler-address", "there is no Go profiler"],

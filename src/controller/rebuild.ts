@@ -6,6 +6,7 @@ import type { EndpointsIr, RoutingIr } from "../ir/routing.ts";
 import { TableParts, type TableDelta } from "../ir/table-parts.ts";
 import type { Cancel, Clock } from "../util/clock.ts";
 import { MergedSource } from "./sources/merged.ts";
+import type { ObjectKey } from "./objects.ts";
 import type { ObjectEvent, Source } from "./sources/source.ts";
 import { ObjectStore, type Change } from "./store.ts";
 import type { TranslateOptions } from "./translate/options.ts";
@@ -111,6 +112,11 @@ export class RebuildLoop {
   get state(): RebuildState {
     this.#cachedState ??= this.#makeState();
     return this.#cachedState;
+  }
+
+  /** Keys of the Ingresses that are ours. After a build that failed it may be none. */
+  ownIngresses(): Iterable<ObjectKey> {
+    return this.#translator.ownIngresses();
   }
 
   async close(): Promise<void> {

@@ -27,6 +27,8 @@ const everything: readonly Touched[] = [{ kind: "everything" }];
 /** Objects that matter although no Ingress names them; each `namespace/name` or empty. */
 export interface StoreOptions {
   readonly configMap: string;
+  readonly tcpServicesConfigMap: string;
+  readonly udpServicesConfigMap: string;
   readonly defaultBackendService: string;
   readonly defaultSslCertificate: string;
 }
@@ -165,10 +167,15 @@ export class ObjectStore {
         return isNamed ? [{ kind: "Secret", key }] : [];
       }
       case "ConfigMap":
-        return key === this.#options.configMap ? everything : [];
+        return this.#isConfigMapNamed(key) ? everything : [];
       case "Namespace":
         return [];
     }
+  }
+
+  #isConfigMapNamed(key: ObjectKey): boolean {
+    const { configMap, tcpServicesConfigMap, udpServicesConfigMap } = this.#options;
+    return [configMap, tcpServicesConfigMap, udpServicesConfigMap].includes(key);
   }
 
   #isNamed(kind: "Service" | "Secret", key: ObjectKey, byOption: string): boolean {

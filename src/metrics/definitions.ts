@@ -250,6 +250,36 @@ export const metricDefinitions = {
     help: "Requests to the Kubernetes API that failed or broke off, by kind and reason.",
     labels: ["kind", "reason"],
   },
+  leaderElectionStatus: {
+    name: "fairway_leader_election_status",
+    type: "gauge",
+    help: "1 while this replica is the one that writes to the cluster, otherwise 0; by the name of the Lease.",
+    labels: ["name"],
+  },
+  leaderElectionErrors: {
+    name: "fairway_leader_election_errors_total",
+    type: "counter",
+    help: "Looks at the Lease that failed, and renewals of it.",
+    labels: [],
+  },
+  statusDifferences: {
+    name: "fairway_status_differences",
+    type: "gauge",
+    help: "Ingresses of ours whose status is another than it should be. Of the replica that writes, and of each with --status=observe; otherwise 0.",
+    labels: [],
+  },
+  statusWrites: {
+    name: "fairway_status_writes_total",
+    type: "counter",
+    help: "Writes of the status of an Ingress, by result (success, failure).",
+    labels: ["result"],
+  },
+  events: {
+    name: "fairway_events_total",
+    type: "counter",
+    help: "Events about diagnostics, by result: written (or found to be there), failed, delayed (more than 1000 were waiting).",
+    labels: ["result"],
+  },
   buildInfo: {
     name: "fairway_build_info",
     type: "gauge",

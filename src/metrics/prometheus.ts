@@ -4,6 +4,7 @@ import { collectDefaultMetrics, Registry, type Metric } from "prom-client";
 import { HealthCheckMetrics } from "./health-check-metrics.ts";
 import { metricDefinitions, type MetricDefinition, type MetricKey } from "./definitions.ts";
 import { ProxyMetrics } from "./proxy-metrics.ts";
+import { PublishMetrics } from "./publish-metrics.ts";
 import { ReloadMetrics } from "./reload-metrics.ts";
 import { RequestMetrics } from "./request-metrics.ts";
 import type { MetricSource, Sample } from "./samples.ts";
@@ -18,6 +19,7 @@ export class Metrics {
   readonly workers = new WorkerMetrics();
   readonly source = new SourceMetrics(() => performance.now());
   readonly healthChecks = new HealthCheckMetrics();
+  readonly publish = new PublishMetrics();
   readonly #registry = new Registry();
 
   /** `isProcessIncluded`: CPU, memory, event loop and garbage collection of this process too. */
@@ -32,6 +34,7 @@ export class Metrics {
       this.workers,
       this.source,
       this.healthChecks,
+      this.publish,
       build,
     ]) {
       for (const [key, read] of Object.entries(samplers)) this.#register(key as MetricKey, read);

@@ -86,6 +86,7 @@ async function start(subject: Partial<AdminSubject> = {}, host = "127.0.0.1"): P
       metricsContentType: "text/plain; version=0.0.4; charset=utf-8",
       table: () => table,
       diagnostics: () => [diagnostic],
+      cluster: () => null,
       ...subject,
     },
   });

@@ -88,7 +88,7 @@ test("without words it prints how it is used", async () => {
 describe("a command line that is wrong ends with 1 and one line", () => {
   test.each([
     [["controller", "--htp-port=1"], "unknown flag --htp-port (did you mean --http-port?)"],
-    [["controller", "--publish-service=a/b"], "Fairway does not support yet"],
+    [["controller", "--enable-ssl-passthrough"], "Fairway does not support yet"],
     [["controller", "--http-port=x"], "expected a port"],
     [["controller"], "neither --kubeconfig, --apiserver-host nor --manifests is given"],
     [["controller", "--kubeconfig=/nowhere"], "cannot read --kubeconfig /nowhere (ENOENT)"],
@@ -99,6 +99,14 @@ describe("a command line that is wrong ends with 1 and one line", () => {
     [
       ["controller", "--watch-namespace=a", "--watch-namespace-selector=b"],
       "--watch-namespace and --watch-namespace-selector exclude each other",
+    ],
+    [
+      ["controller", "--publish-service=a/b", "--publish-status-address=203.0.113.1"],
+      "--publish-service and --publish-status-address exclude each other",
+    ],
+    [
+      ["controller", "--manifests=.", "--election-ttl=1m30s"],
+      "--manifests and --election-ttl exclude each other",
     ],
     [["controller", "--watch-namespace-selector=a=b=c"], "expected a label selector"],
     [["controller", "--certificate-authority=ca.crt"], "--certificate-authority is that of --apiserver-host"],

@@ -6,6 +6,8 @@ import { ingress, ref, rule, service, slice } from "./fake-source.ts";
 function storeWith(...values: readonly unknown[]): ObjectStore {
   const store = new ObjectStore({
     configMap: "default/config",
+    tcpServicesConfigMap: "default/tcp",
+    udpServicesConfigMap: "",
     defaultBackendService: "default/fallback",
     defaultSslCertificate: "default/cert",
   });
@@ -105,6 +107,17 @@ describe("an update that the API server would refuse", () => {
     // Back to what is served: no change of routing, the diagnostic goes.
     expect(put(store, web)).toEqual({ touched: [], diagnostics: true });
     expect(store.diagnostics()).toEqual([]);
+  });
+
+  test("a change of status, version or uid is none", () => {
+    const spec = { rules: [rule("a.example", { "/": ["web", 80] })] };
+    const stored = (version: string, ip: string): unknown => ({
+      ...ingress("web", spec),
+      metadata: { name: "web", uid: `uid-${version}`, resourceVersion: version, generation: 1 },
+      status: { loadBalancer: { ingress: [{ ip }] } },
+    });
+    const store = storeWith(stored("1", "203.0.113.1"));
+    expect(put(store, stored("2", "203.0.113.2"))).toEqual({ touched: [], diagnostics: false });
   });
 
   test("is used as far as it goes when it changes annotations: they may protect", () => {

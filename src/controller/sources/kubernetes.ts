@@ -28,7 +28,12 @@ export interface KubernetesSourceOptions {
   readonly configMap: string;
   readonly defaultBackendService: string;
   readonly defaultSslCertificate: string;
+  readonly publishService: string;
+  readonly tcpServicesConfigMap: string;
+  readonly udpServicesConfigMap: string;
   readonly counters: SourceCounters;
+  /** Told of every object as the API server gave it, and of its end by null, before anything is made of it. */
+  readonly observe: (kind: KubeKind, key: ObjectKey, value: unknown) => void;
 }
 
 /** What happens between us and the API server, by kind. */
@@ -92,13 +97,16 @@ export class KubernetesSource implements Source {
   }
 
   #mainResources(): readonly Resource[] {
-    const { watchNamespace: namespace, configMap, defaultBackendService: backend } = this.#options;
+    const { watchNamespace: namespace, defaultBackendService: backend, publishService } = this.#options;
     return [
       resource("Ingress", { namespace }),
       resource("IngressClass"),
       resource("Service", { namespace }),
       resource("EndpointSlice", { namespace }),
-      ...(configMap === "" ? [] : [namedResource("ConfigMap", configMap)]),
+      ...this.#configMaps().map((key) => namedResource("ConfigMap", key)),
+      ...(this.#isElsewhere(publishService) && publishService !== backend
+        ? [{ ...namedResource("Service", publishService), isEssential: false }]
+        : []),
       ...(this.#isElsewhere(backend)
         ? [
             namedResource("Service", backend),
@@ -110,6 +118,12 @@ export class KubernetesSource implements Source {
           ]
         : []),
     ];
+  }
+
+  /** Those that flags name. */
+  #configMaps(): readonly ObjectKey[] {
+    const { configMap, tcpServicesConfigMap: tcp, udpServicesConfigMap: udp } = this.#options;
+    return [...new Set([configMap, tcp, udp])].filter((key) => key !== "");
   }
 
   #secretResources(): readonly Resource[] {
@@ -164,6 +178,7 @@ export class KubernetesSource implements Source {
   #upsert(raw: RawObject, from: Reflector): void {
     if (this.#isClosed) return;
     const { kind } = from.resource;
+    this.#options.observe(kind, raw.key, raw.value);
     if (!this.#isWanted(kind, raw.key)) {
       this.#drop(kind, raw.key, from, "");
       return;
@@ -187,6 +202,7 @@ export class KubernetesSource implements Source {
 
   #remove(key: ObjectKey, from: Reflector): void {
     const { kind } = from.resource;
+    if (!this.#isClosed) this.#options.observe(kind, key, null);
     this.#drop(kind, key, from, "");
     if (kind === "Namespace") this.#deselectNamespace(key.slice(key.indexOf("/") + 1));
   }
@@ -203,12 +219,11 @@ export class KubernetesSource implements Source {
   // What is wanted
 
   #isWanted(kind: KubeKind, key: ObjectKey): boolean {
-    const { defaultSslCertificate, defaultBackendService, configMap } = this.#options;
+    const { defaultSslCertificate, defaultBackendService } = this.#options;
     if (kind === "Secret" && key === defaultSslCertificate) return true;
     if (kind === "Secret" && !this.#secrets.has(key)) return false;
     if (this.#namespaces === null || !selectedKinds.has(kind)) return true;
     if (kind === "Service" && key === defaultBackendService) return true;
-    if (kind === "ConfigMap" && key === configMap) return true;
     // Slices do not tell their Service before they are decoded; the few of that namespace do no harm.
     if (kind === "EndpointSlice" && namespaceOf(key) === namespaceOf(defaultBackendService)) return true;
     return this.#namespaces.has(namespaceOf(key));

@@ -45,6 +45,11 @@ export class Members {
     return this.#byIngress.keys();
   }
 
+  /** Without those of which only diagnostics are left. */
+  *ours(): Iterable<ObjectKey> {
+    for (const [key, { plan }] of this.#byIngress) if (plan !== null) yield key;
+  }
+
   hosts(): Iterable<string> {
     return this.#byHost.keys();
   }

@@ -29,6 +29,11 @@ export interface TranslateOptions {
   readonly zone: string;
   /** `namespace/name` of the global ConfigMap, or empty. */
   readonly configMap: string;
+  /** `namespace/name` of the ConfigMaps with TCP and UDP services, or empty. */
+  readonly tcpServicesConfigMap: string;
+  readonly udpServicesConfigMap: string;
+  /** Ports that are our own and can be no such service's. */
+  readonly reservedPorts: readonly number[];
   /** Path that answers 200 on the catch-all host, for load balancers that probe the data ports; empty: none. */
   readonly healthCheckPath: string;
   /** Only Ingresses of this namespace are ours; empty: all namespaces. */
@@ -59,6 +64,9 @@ export const defaultTranslateOptions: Omit<TranslateOptions, "parsers"> = {
   nodeName: "",
   zone: "",
   configMap: "",
+  tcpServicesConfigMap: "",
+  udpServicesConfigMap: "",
+  reservedPorts: [],
   healthCheckPath: "",
   watchNamespace: "",
   allowLoopbackUpstreams: false,

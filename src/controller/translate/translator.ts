@@ -25,6 +25,7 @@ import { isOurs, keyOf, Members } from "./members.ts";
 import type { TranslateOptions } from "./options.ts";
 import { checkBackends, defaultUpstream, HostUpstreams, type UpstreamName } from "./services.ts";
 import { translateSettings } from "./settings.ts";
+import { checkStreamServices } from "./stream-services.ts";
 import { checkItems, defaultCertificate, lenderOf, noTls, ownTls, type OwnTls } from "./tls.ts";
 import { Upstreams } from "./upstreams.ts";
 
@@ -114,6 +115,11 @@ export class Translator {
   /** By their Secret: for the translator that takes this one's place. */
   get certificatesInUse(): ReadonlyMap<ObjectKey, CertificateIr> {
     return this.#certificates.inUse();
+  }
+
+  /** Keys of the Ingresses that are ours, as of the last build. */
+  ownIngresses(): Iterable<ObjectKey> {
+    return this.#members.ours();
   }
 
   /** An object is new, has changed or is gone. False: nothing depends on it. */
@@ -269,6 +275,7 @@ export class Translator {
     const own = new TranslateContext(index, options);
     const settings = translateSettings(own);
     const features = new FeatureTranslator(own, settings);
+    checkStreamServices(own);
     const { connections } = settings;
     return { features, defaults: features.defaults(), connections, diagnostics: own.diagnostics };
   }

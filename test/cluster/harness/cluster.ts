@@ -49,9 +49,9 @@ export class Cluster {
   /** A controller that ends with the test; ready unless `isAwaited` is false. */
   async fairway(
     args: readonly string[] = [],
-    { user = "fairway", port = this.plane.apiPort, isAwaited = true }: FairwayOfCluster = {},
+    { user = "fairway", port = this.plane.apiPort, isAwaited = true, env = {} }: FairwayOfCluster = {},
   ): Promise<Fairway> {
-    const fairway = new Fairway({ kubeconfig: this.plane.kubeconfig(user, port), args });
+    const fairway = new Fairway({ kubeconfig: this.plane.kubeconfig(user, port), args, env });
     this.onCleanUp(() => fairway.stop());
     if (isAwaited) await fairway.ready();
     return fairway;
@@ -91,6 +91,7 @@ export interface FairwayOfCluster {
   /** That of a proxy in front of the API server. */
   readonly port?: number;
   readonly isAwaited?: boolean;
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** What the source reads. */
@@ -106,6 +107,15 @@ export const controllerRules: readonly Rule[] = [
     resources: ["ingresses", "ingressclasses"],
     verbs: ["get", "list", "watch"],
   },
+];
+
+/** What writing to the cluster takes besides, as docs/cluster.md has it. */
+export const publisherRules: readonly Rule[] = [
+  { apiGroups: ["networking.k8s.io"], resources: ["ingresses/status"], verbs: ["patch"] },
+  { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
+  { apiGroups: [""], resources: ["pods"], verbs: ["get", "list"] },
+  { apiGroups: [""], resources: ["nodes"], verbs: ["get"] },
+  { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "create", "update"] },
 ];
 
 /** Starts before the tests of the file and ends after them. */

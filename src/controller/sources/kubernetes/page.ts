@@ -80,3 +80,9 @@ function textOf(value: unknown): string {
   if (typeof value === "string" && value !== "") return value;
   throw new UnreadableAnswer("metadata lacks a name or a resourceVersion");
 }
+
+/** Versions are numbers that grow, although written as text. */
+export function isOlderVersion(version: string, than: string): boolean {
+  const isNumber = /^\d+$/;
+  return isNumber.test(version) && isNumber.test(than) && BigInt(version) < BigInt(than);
+}

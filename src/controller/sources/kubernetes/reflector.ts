@@ -8,7 +8,7 @@ import type { Clock } from "../../../util/clock.ts";
 import type { ObjectKey } from "../../objects.ts";
 import { backOffMs } from "./back-off.ts";
 import { judgeFailure, type Failure, type FailureReason } from "./failure.ts";
-import { readPage, readWatchEvent, type Page, type RawObject } from "./page.ts";
+import { isOlderVersion, readPage, readWatchEvent, type Page, type RawObject } from "./page.ts";
 import { namedResource, type Resource } from "./resource.ts";
 
 /** The part of the client that is needed. */
@@ -282,7 +282,7 @@ export class Reflector {
       for (const object of readPage(answer, resource.kind, resource.apiVersion).objects) {
         const known = this.#versions.get(object.key);
         // Meanwhile the watch may have told of its end, or of a later version.
-        if (known === undefined || isOlder(object.version, known)) continue;
+        if (known === undefined || isOlderVersion(object.version, known)) continue;
         this.#versions.set(object.key, object.version);
         this.#options.listener.upsert(object);
       }
@@ -331,10 +331,4 @@ export class Reflector {
     this.#endPause = null;
     this.#isAwaitingNetwork = false;
   }
-}
-
-/** Versions are numbers that grow, although written as text. */
-function isOlder(version: string, than: string): boolean {
-  const isNumber = /^\d+$/;
-  return isNumber.test(version) && isNumber.test(than) && BigInt(version) < BigInt(than);
 }
