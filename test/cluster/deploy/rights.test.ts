@@ -5,9 +5,9 @@ import { makeCertificate } from "../../../certs/make.ts";
 import { useCluster } from "../harness/cluster.ts";
 import { eventually } from "../harness/eventually.ts";
 import type { Fairway } from "../harness/fairway.ts";
-import { ingressBody } from "../harness/pods.ts";
+import { ingressBody, nodeName } from "../harness/pods.ts";
 import { runTool } from "../harness/tools.ts";
-import { argsOf, render, variants } from "./variants.ts";
+import { argsOf, podTemplateOf, render, variants } from "./variants.ts";
 
 const cluster = useCluster();
 const user = "system:serviceaccount:fairway:fairway";
@@ -48,7 +48,18 @@ async function release(name: string, without = (manifest: string) => manifest): 
   // The ports are those of the harness; everything else is as it was rendered.
   const args = argsOf(manifest).filter((word) => !/^(controller|--(http|https|healthz)-port=.*)$/.test(word));
   const grace = args.map((word) => word.replace(/^--shutdown-grace-period=.*/, "--shutdown-grace-period=0"));
-  return { manifest, fairway: await cluster.fairway(grace, { user }) };
+  const env = { POD_NAME: await podOf(manifest), POD_NAMESPACE: "fairway" };
+  return { manifest, fairway: await cluster.fairway(grace, { user, env }) };
+}
+
+/** A pod as the manifest's Deployment makes them; its name. */
+async function podOf(manifest: string): Promise<string> {
+  const { labels } = podTemplateOf(manifest).metadata;
+  const name = "fairway-controller-1";
+  if ((await cluster.objects.find("Pod", "fairway", name)) === null) {
+    await cluster.pods.create("fairway", name, labels);
+  }
+  return name;
 }
 
 /** One Ingress for each host, of the class or with the annotation of the chart, with the Secret of the host's name. */
@@ -100,6 +111,41 @@ test("the rights of the chart are enough to serve, with Secrets of any type and 
       /max-age=77/.test(String((await fairway.getTls("typed.example")).headers["strict-transport-security"])),
     { what: () => `the change of the ConfigMap\n${fairway.process.tail()}` },
   );
+  await writes(fairway);
+  expect(await refusals(fairway)).toEqual([]);
+});
+
+/** Status, of the Service of the release, and an Event, by the one that leads. */
+async function writes(fairway: Fairway): Promise<void> {
+  await cluster.objects.put("Ingress", "apps", "lost", {
+    spec: { ...ingressBody("lost.example", "nowhere").spec, ingressClassName: "fairway" },
+  });
+  const status = { loadBalancer: { ingress: [{ ip: "203.0.113.1" }] } };
+  await cluster.objects.patch("Service", "fairway", "fairway-controller", { status }, "status");
+  await eventually(
+    async () => {
+      const lost = await cluster.objects.find("Ingress", "apps", "lost");
+      return JSON.stringify(lost?.["status"]).includes("203.0.113.1");
+    },
+    { what: () => `the status\n${fairway.process.tail()}` },
+  );
+  await eventually(async () => (await cluster.objects.list("Event", "apps")).length > 0, {
+    what: () => `an Event\n${fairway.process.tail()}`,
+  });
+}
+
+test("without a Service the status has the addresses of nodes, which may be read then", async () => {
+  const { fairway } = await release("host-network");
+  await ingresses("typed");
+  const addresses = [{ type: "InternalIP", address: "192.0.2.7" }];
+  await cluster.objects.patch("Node", "", nodeName, { status: { addresses } }, "status");
+  await eventually(
+    async () => {
+      const { body } = await fairway.admin("/debug/cluster");
+      return /addresses +192\.0\.2\.7/.test(body);
+    },
+    { what: () => `the address of the node\n${fairway.process.tail()}` },
+  );
   expect(await refusals(fairway)).toEqual([]);
 });
 
@@ -119,6 +165,8 @@ test("the rights of the chart are no more than that", async () => {
     ["list", "networking.k8s.io", "ingresses"],
     ["watch", "", "secrets"],
     ["list", "", "configmaps", "fairway", "fairway-controller"],
+    ["update", "coordination.k8s.io", "leases", "fairway", "fairway-leader"],
+    ["patch", "networking.k8s.io", "ingresses/status", "apps"],
   ];
   for (const each of allowed) expect(await may(...each), each.join(" ")).toBe(true);
   const refused: readonly Right[] = [
@@ -130,6 +178,10 @@ test("the rights of the chart are no more than that", async () => {
     ["create", "", "pods", "fairway"],
     ["create", "", "pods/exec", "fairway"],
     ["list", "", "nodes"],
+    ["get", "", "nodes"],
+    ["update", "coordination.k8s.io", "leases", "fairway", "other"],
+    ["create", "coordination.k8s.io", "leases", "apps"],
+    ["list", "", "pods", "apps"],
     ["create", "", "serviceaccounts/token", "fairway", "fairway"],
     ["escalate", "rbac.authorization.k8s.io", "roles", "fairway"],
     ["update", "admissionregistration.k8s.io", "validatingwebhookconfigurations"],

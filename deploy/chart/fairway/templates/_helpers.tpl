@@ -85,7 +85,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "http-port" (include "fairway.httpPort" .)
   "https-port" (include "fairway.httpsPort" .)
   "healthz-port" (toString $controller.metrics.port)
+  "election-id" (printf "%s-leader" (include "fairway.fullname" .))
 -}}
+{{- $publish := $controller.publishService -}}
+{{- $own := ternary (printf "%s/%s" .Release.Namespace (include "fairway.controllerName" .)) "" $controller.service.enabled -}}
+{{- $service := default $own $publish.pathOverride -}}
+{{- if and $publish.enabled $service (not (hasKey $controller.extraArgs "publish-status-address")) -}}
+{{- $_ := set $flags "publish-service" $service -}}
+{{- end -}}
 {{- if $controller.ingressClassByName }}{{- $_ := set $flags "ingress-class-by-name" "true" }}{{- end -}}
 {{- if $controller.watchIngressWithoutClass }}{{- $_ := set $flags "watch-ingress-without-class" "true" }}{{- end -}}
 {{- if $controller.scope.enabled -}}
