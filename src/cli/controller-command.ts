@@ -28,7 +28,7 @@ export async function runController(
       healthCheckPath,
       reservedPorts: [values.httpPort, values.httpsPort, values.healthzPort],
     },
-    ...(isCluster ? { cluster: connect(values) } : {}),
+    ...(isCluster ? { cluster: await connect(values) } : {}),
     log,
   });
   // An API server that is away may keep the start waiting for hours.

@@ -33,12 +33,12 @@ export function fromCluster(values: FlagValues<typeof translateFlags>) {
   } as const;
 }
 
-/** Throws a `StartError` when the flags lead to no API server; whether it answers is seen later. */
-export function connect(values: ClusterValues): Cluster {
+/** Rejects with a `StartError` when the flags lead to no API server; whether it answers is seen later. */
+export async function connect(values: ClusterValues): Promise<Cluster> {
   try {
     return {
       client: new ApiClient({
-        access: findAccess({ ...values, env: process.env }),
+        access: await findAccess({ ...values, env: process.env, clock: systemClock }),
         clock: systemClock,
         limit: new RequestLimit(values.kubeApiQps, values.kubeApiBurst, systemClock),
         userAgent: `fairway/${packageVersion()}`,

@@ -1,34 +1,38 @@
 // How to reach an API server and who we are there: from the service account of a pod, a kubeconfig or an address.
 // Files are named here and read later, again and again, because tokens and certificates are replaced while we run.
+import type http from "node:http";
 
 /** Text from a file that may be replaced, or as it stands. */
 export type Material = { readonly file: string } | { readonly text: string };
 
-/** A program that prints credentials (client.authentication.k8s.io). */
-export interface ExecPlugin {
-  readonly apiVersion: string;
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  /** How to get the program; shown when it is missing. */
-  readonly installHint: string;
+export interface Credentials {
+  /** Fields of every request, in lower case: `authorization`, `impersonate-user`. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** PEM; null: the certificate authorities that Node.js knows. */
+  readonly ca: string | null;
+  readonly certificate: string | null;
+  readonly key: string | null;
+  /** Makes the connections, through a proxy; null: they are made directly. */
+  readonly agent: http.Agent | null;
+}
+
+export interface CredentialsSource {
+  /** `isRefused`: what the last call gave was not accepted. */
+  read(isRefused: boolean): Promise<Credentials>;
 }
 
 export interface Access {
   /** Scheme, host and port, and a path when the API is below one; without a slash at the end. */
   readonly server: string;
-  /** Null: the certificate authorities that Node.js knows. */
+  /** Comes before that of a kubeconfig. Null: that one, or else those that Node.js knows. */
   readonly certificateAuthority: Material | null;
   /** The server's certificate is not checked: only for trials. */
   readonly isInsecure: boolean;
   /** The name in the server's certificate; empty: that of the address. */
   readonly serverName: string;
   readonly token: Material | null;
-  readonly clientCertificate: Material | null;
-  readonly clientKey: Material | null;
-  /** User and password of HTTP Basic. */
-  readonly basic: { readonly user: string; readonly password: string } | null;
-  readonly exec: ExecPlugin | null;
+  /** Null: the fields above are all there is. */
+  readonly kubeconfig: CredentialsSource | null;
 }
 
 /** The message says what is wrong and where. */
@@ -39,10 +43,7 @@ export const noAccess: Omit<Access, "server"> = {
   isInsecure: false,
   serverName: "",
   token: null,
-  clientCertificate: null,
-  clientKey: null,
-  basic: null,
-  exec: null,
+  kubeconfig: null,
 };
 
 /** `where` names the value in the message. */

@@ -3,8 +3,8 @@
 import http from "node:http";
 import https from "node:https";
 import type { Clock } from "../util/clock.ts";
-import type { Access } from "./access.ts";
-import { CredentialsReader, type Credentials } from "./credentials.ts";
+import type { Access, Credentials } from "./access.ts";
+import { CredentialsReader } from "./credentials.ts";
 import { ApiError, apiError, ApiUnreachable } from "./errors.ts";
 import { LineSplitter } from "./lines.ts";
 import type { RequestLimit } from "./request-limit.ts";
@@ -135,8 +135,8 @@ export class ApiClient {
     const headers: Record<string, string | number> = {
       accept: "application/json",
       "user-agent": this.#options.userAgent,
+      ...credentials.headers,
     };
-    if (credentials.authorization !== "") headers["authorization"] = credentials.authorization;
     if (content !== null) {
       headers["content-type"] = contentType ?? "application/json";
       headers["content-length"] = content.length;
@@ -166,7 +166,8 @@ export class ApiClient {
   }
 
   /** One for all requests, until certificates change. */
-  #agentFor({ ca, certificate, key }: Credentials): http.Agent {
+  #agentFor({ ca, certificate, key, agent: given }: Credentials): http.Agent {
+    if (given !== null) return given;
     const of = JSON.stringify([ca, certificate, key]);
     if (this.#agent?.of === of) return this.#agent.agent;
     if (this.#agent !== null) destroyIdle(this.#agent.agent);

@@ -1,8 +1,8 @@
 // Which API server to talk to, by the flags and the environment.
-import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { AccessError, noAccess, serverOf, type Access } from "./access.ts";
-import { parseKubeconfig } from "./kubeconfig.ts";
+import { loadKubeconfig } from "./kubeconfig.ts";
+import type { Clock } from "../util/clock.ts";
 
 export interface AccessOptions {
   /** `--kubeconfig`; empty: none. */
@@ -12,6 +12,7 @@ export interface AccessOptions {
   /** `--certificate-authority`, for `apiserverHost`; empty: none. */
   readonly certificateAuthority: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
   /** Where a pod finds its service account. */
   readonly serviceAccount?: string;
 }
@@ -19,27 +20,17 @@ export interface AccessOptions {
 const defaultServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** By the same rules as ingress-nginx: without kubeconfig and address, the service account of the pod we run in. */
-export function findAccess(options: AccessOptions): Access {
+export async function findAccess(options: AccessOptions): Promise<Access> {
   const { kubeconfig, apiserverHost, certificateAuthority } = options;
   if (kubeconfig === "" && apiserverHost === "") return inCluster(options);
-  const found = kubeconfig === "" ? { ...noAccess, server: "" } : readKubeconfig(kubeconfig);
+  const found =
+    kubeconfig === "" ? { ...noAccess, server: "" } : await loadKubeconfig(kubeconfig, options.clock);
   if (apiserverHost === "") return found;
   return {
     ...found,
     server: serverOf(apiserverHost, "--apiserver-host"),
     ...(certificateAuthority === "" ? {} : { certificateAuthority: { file: certificateAuthority } }),
   };
-}
-
-function readKubeconfig(path: string): Access {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
-    throw new AccessError(`cannot read --kubeconfig ${path} (${code})`, { cause });
-  }
-  return parseKubeconfig(text, path);
 }
 
 function inCluster({ env, serviceAccount = defaultServiceAccount }: AccessOptions): Access {

@@ -1,101 +1,116 @@
-// One kubeconfig file: the cluster and the user of its current context.
-import { dirname, resolve } from "node:path";
-import { parse } from "yaml";
-import { AccessError, noAccess, serverOf, type Access, type ExecPlugin, type Material } from "./access.ts";
+// A kubeconfig, read by the official client: contexts, certificates, tokens and their files, programs that print
+// credentials (exec), auth providers, impersonation, proxies. It takes 90 MB of memory, so it is loaded only here, where a
+// kubeconfig is named; a pod has a service account and does without.
+import { readFileSync } from "node:fs";
+import type { RequestOptions } from "node:https";
+import { dirname } from "node:path";
+import type { KubeConfig } from "@kubernetes/client-node";
+import type { Clock } from "../util/clock.ts";
+import {
+  AccessError,
+  noAccess,
+  serverOf,
+  type Access,
+  type Credentials,
+  type CredentialsSource,
+} from "./access.ts";
 
-type Fields = Readonly<Record<string, unknown>>;
+/** Between two readings because of a refusal: a program that prints credentials may ask a person. */
+export const rereadPauseMs = 10_000;
 
-/** `path` is where the text is from: files it names are relative to it. */
-export function parseKubeconfig(text: string, path: string): Access {
-  const config = parseFields(text, path);
-  const contextName = textOf(config["current-context"]);
-  if (contextName === "") throw new AccessError(`${path}: there is no current-context`);
-  const context = entry(config, "contexts", contextName, "context", path);
-  const cluster = entry(config, "clusters", textOf(context["cluster"]), "cluster", path);
-  const userName = textOf(context["user"]);
-  const user = userName === "" ? {} : entry(config, "users", userName, "user", path);
-  refuse(cluster, "proxy-url", path);
-  refuse(user, "auth-provider", path);
-  const material = (from: Fields, key: string): Material | null => materialOf(from, key, path);
-  const basicUser = textOf(user["username"]);
+/** Rejects with an `AccessError` that names the file and quotes nothing of it. */
+export async function loadKubeconfig(path: string, clock: Clock): Promise<Access> {
+  const { KubeConfig: Loader } = await import("@kubernetes/client-node");
+  const load = (): KubeConfig => read(new Loader(), path);
+  const config = load();
+  const cluster = config.getCurrentCluster();
+  if (cluster === null) throw new AccessError(`${path}: the current context names no cluster that is there`);
   return {
     ...noAccess,
-    server: serverOf(textOf(cluster["server"]), `${path}: server`),
-    certificateAuthority: material(cluster, "certificate-authority"),
-    isInsecure: cluster["insecure-skip-tls-verify"] === true,
-    serverName: textOf(cluster["tls-server-name"]),
-    token: tokenOf(user, path),
-    clientCertificate: material(user, "client-certificate"),
-    clientKey: material(user, "client-key"),
-    basic: basicUser === "" ? null : { user: basicUser, password: textOf(user["password"]) },
-    exec: execOf(user["exec"], path),
+    server: serverOf(cluster.server, `${path}: server`),
+    isInsecure: cluster.skipTLSVerify ?? false,
+    serverName: cluster.tlsServerName ?? "",
+    kubeconfig: new KubeconfigCredentials(path, load, { config, clock }),
   };
 }
 
-function parseFields(text: string, path: string): Fields {
+function read(config: KubeConfig, path: string): KubeConfig {
+  let text: string;
   try {
-    const value: unknown = parse(text, { prettyErrors: false, logLevel: "error" });
-    if (isFields(value)) return value;
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    throw new AccessError(`cannot read --kubeconfig ${path} (${code})`, { cause });
+  }
+  try {
+    config.loadFromString(text);
+    config.makePathsAbsolute(dirname(path));
   } catch {
-    // Said below; the parser's words could quote a token.
+    // The cause is left out: it may quote a token.
+    throw new AccessError(
+      `${path} is not a kubeconfig: expected clusters, users, contexts and a current-context`,
+    );
   }
-  throw new AccessError(`${path} is not a kubeconfig: expected a map in YAML or JSON`);
-}
-
-function entry(config: Fields, list: string, name: string, key: string, path: string): Fields {
-  const items: unknown = config[list];
-  for (const item of Array.isArray(items) ? items : []) {
-    if (isFields(item) && item["name"] === name && isFields(item[key])) return item[key];
+  if (config.getCurrentContext() === "" || config.getContextObject(config.getCurrentContext()) === null) {
+    throw new AccessError(`${path}: current-context names no context that is there`);
   }
-  throw new AccessError(`${path}: there is no ${key} named ${JSON.stringify(name)}`);
+  return config;
 }
 
-function refuse(fields: Fields, key: string, path: string): void {
-  if (fields[key] === undefined || fields[key] === null || fields[key] === "") return;
-  const instead = key === "auth-provider" ? "; use an exec plugin or a token" : "";
-  throw new AccessError(`${path}: ${key} is not supported${instead}`);
+class KubeconfigCredentials implements CredentialsSource {
+  readonly #path: string;
+  readonly #load: () => KubeConfig;
+  readonly #clock: Clock;
+  #config: KubeConfig;
+  #loadedAtMs: number;
+
+  constructor(
+    path: string,
+    load: () => KubeConfig,
+    { config, clock }: { readonly config: KubeConfig; readonly clock: Clock },
+  ) {
+    this.#path = path;
+    this.#load = load;
+    this.#config = config;
+    this.#clock = clock;
+    this.#loadedAtMs = clock.nowMs();
+  }
+
+  async read(isRefused: boolean): Promise<Credentials> {
+    const nowMs = this.#clock.nowMs();
+    if (isRefused && nowMs - this.#loadedAtMs >= rereadPauseMs) {
+      // A new one remembers no token that a program printed.
+      this.#config = this.#load();
+      this.#loadedAtMs = nowMs;
+    }
+    const options: RequestOptions = {};
+    try {
+      await this.#config.applyToHTTPSOptions(options);
+    } catch {
+      // What a program printed may hold a token, so only the failure is told.
+      throw new AccessError(`${this.#path}: the credentials of the current user cannot be read`);
+    }
+    const hasProxy = (this.#config.getCurrentCluster()?.proxyUrl ?? "") !== "";
+    return {
+      headers: headersOf(options),
+      ca: textOf(options.ca),
+      certificate: textOf(options.cert),
+      key: textOf(options.key),
+      agent: hasProxy && typeof options.agent === "object" ? options.agent : null,
+    };
+  }
 }
 
-function materialOf(fields: Fields, key: string, path: string): Material | null {
-  const data = textOf(fields[`${key}-data`]);
-  if (data !== "") return { text: Buffer.from(data, "base64").toString("utf8") };
-  const file = textOf(fields[key]);
-  return file === "" ? null : { file: resolve(dirname(path), file) };
+function headersOf({ headers, auth }: RequestOptions): Record<string, string> {
+  const result: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers ?? {})) {
+    if (typeof value === "string") result[name.toLowerCase()] = value;
+  }
+  if (typeof auth === "string") result["authorization"] ??= `Basic ${Buffer.from(auth).toString("base64")}`;
+  return result;
 }
 
-/** The file wins, as in the client of Go: it may be newer. */
-function tokenOf(user: Fields, path: string): Material | null {
-  const file = textOf(user["tokenFile"]);
-  if (file !== "") return { file: resolve(dirname(path), file) };
-  const token = textOf(user["token"]);
-  return token === "" ? null : { text: token };
-}
-
-function execOf(value: unknown, path: string): ExecPlugin | null {
-  if (!isFields(value)) return null;
-  const command = textOf(value["command"]);
-  if (command === "") throw new AccessError(`${path}: exec has no command`);
-  const items = (key: string): readonly unknown[] => {
-    const list: unknown = value[key];
-    return Array.isArray(list) ? list : [];
-  };
-  const env = items("env").flatMap((item) =>
-    isFields(item) ? [[textOf(item["name"]), textOf(item["value"])] as const] : [],
-  );
-  return {
-    apiVersion: textOf(value["apiVersion"]),
-    // A bare name is looked up in PATH; a path is relative to the kubeconfig.
-    command: /[/\\]/.test(command) ? resolve(dirname(path), command) : command,
-    args: items("args").map(textOf),
-    env: Object.fromEntries(env),
-    installHint: textOf(value["installHint"]),
-  };
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function textOf(value: unknown): string {
-  return typeof value === "string" ? value : "";
+function textOf(value: unknown): string | null {
+  if (typeof value === "string") return value;
+  return value instanceof Buffer ? value.toString("utf8") : null;
 }

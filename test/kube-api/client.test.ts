@@ -3,7 +3,7 @@ import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ApiClient } from "../../src/kube-api/client.ts";
-import type { Access } from "../../src/kube-api/access.ts";
+import type { Access, Credentials } from "../../src/kube-api/access.ts";
 import { ApiError, ApiUnreachable } from "../../src/kube-api/errors.ts";
 import { RequestLimit } from "../../src/kube-api/request-limit.ts";
 import { LineSplitter } from "../../src/kube-api/lines.ts";
@@ -35,7 +35,7 @@ function client(changes: Partial<Access> = {}): ApiClient {
 
 describe("a call", () => {
   test("sends query, body and credentials, and gives the answer's JSON", async () => {
-    const result = client({ basic: { user: "me", password: "p:w" } }).call({
+    const result = client({ token: { text: "t0ken" } }).call({
       method: "PATCH",
       path: "/api/v1/things/a",
       query: { fieldManager: "f&g" },
@@ -49,7 +49,7 @@ describe("a call", () => {
       "f&g",
     ]);
     expect(call.headers).toMatchObject({
-      authorization: `Basic ${Buffer.from("me:p:w").toString("base64")}`,
+      authorization: "Bearer t0ken",
       "content-type": "application/merge-patch+json",
       "user-agent": "fairway/test",
     });
@@ -141,15 +141,18 @@ describe("a token file", () => {
   });
 });
 
-test("a program gives a token, and is asked again when that is refused", async () => {
-  const counter = path.join(directory, "count");
-  const script = `n=$(cat ${counter} 2>/dev/null || echo 0); n=$((n+1)); echo $n > ${counter}; echo "{\\"status\\":{\\"token\\":\\"t$n\\"}}"`;
-  const exec = { apiVersion: "v1", command: "sh", args: ["-c", script], env: {}, installHint: "" };
-  const from = client({ exec });
-  const result = from.call({ path: "/x" });
+test("a kubeconfig's credentials are sent, and read again when they are refused", async () => {
+  const read = (isRefused: boolean): Promise<Credentials> =>
+    Promise.resolve({
+      headers: { authorization: isRefused ? "Bearer t2" : "Bearer t1", "impersonate-user": "me" },
+      ca: null,
+      certificate: null,
+      key: null,
+      agent: null,
+    });
+  const result = client({ token: null, kubeconfig: { read } }).call({ path: "/x" });
   const first = await api.next();
-  expect(first.headers.authorization).toBe("Bearer t1");
-  clock.advanceMs(60_000);
+  expect(first.headers).toMatchObject({ authorization: "Bearer t1", "impersonate-user": "me" });
   answer(first, 401, statusBody(401, "Unauthorized", "no"));
   const second = await api.next();
   expect(second.headers.authorization).toBe("Bearer t2");
