@@ -113,8 +113,15 @@ export class LeaderElection {
       if (this.#isStopped) return;
       const { clock, random, ttlMs } = this.#options;
       const delayMs = ttlMs * tryEvery * (1 - jitter * random());
-      this.#cancelTry = clock.after(delayMs, () => this.#run());
+      const freeInMs = this.#freeInMs();
+      this.#cancelTry = clock.after(freeInMs > 0 ? Math.min(delayMs, freeInMs) : delayMs, () => this.#run());
     });
+  }
+
+  /** Until the lease of another may be taken over, so that nobody looks just before and then once more; else 0. */
+  #freeInMs(): number {
+    if (this.isLeader || this.#seen === null) return 0;
+    return this.#seenAtMs + this.#seen.durationMs - this.#options.clock.nowMs();
   }
 
   /** Never rejects. */

@@ -196,6 +196,22 @@ describe("the leader", () => {
     expect(bench.status("a/bad")).toBe("203.0.113.1");
   });
 
+  test("tries all again as soon as one is not refused any more", async () => {
+    const bench = new Bench();
+    bench.put("a/old");
+    bench.refuse = () => {
+      throw new ApiError(403, "Forbidden", "no right");
+    };
+    bench.writer.start();
+    // By now the next try is minutes away.
+    await bench.run(400_000);
+    bench.put("a/new");
+    await bench.run(500);
+    bench.refuse = () => {};
+    await bench.run(2_000);
+    expect([bench.status("a/new"), bench.status("a/old")]).toEqual(["203.0.113.1", "203.0.113.1"]);
+  });
+
   test("asks an API server that is away rarely, however many writes wait", async () => {
     const bench = new Bench();
     for (let index = 0; index < 500; index += 1) bench.put(`a/${index}`);
