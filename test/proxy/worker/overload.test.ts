@@ -11,10 +11,12 @@ test("a worker whose event loop stays behind refuses new connections, and goes o
   const idle = await harness.client();
   await ask(idle);
   const isOver = { value: false };
-  // Together they leave the event loop no time for anything else.
-  const load = Array.from({ length: 4 }, async () => {
-    const busy = await harness.client();
-    while (!isOver.value) expect((await ask(busy, "/busy")).status).toBe(200);
+  // Together they leave the event loop no time for anything else, however late this thread asks again. All are accepted
+  // before the first of them is busy.
+  const busy = await Promise.all(Array.from({ length: 12 }, () => harness.client()));
+  for (const client of busy) await ask(client);
+  const load = busy.map(async (client) => {
+    while (!isOver.value) expect((await ask(client, "/busy")).status).toBe(200);
   });
   await harness.event("overload");
   const words = "worker 0 is more than 200 ms behind; it refuses new connections";
