@@ -1,18 +1,12 @@
 // helm and kubectl, the real ones, as processes.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { toolsBinary } from "./binary.ts";
 
 export const root = fileURLToPath(new URL("../../../", import.meta.url));
 export const chart = fileURLToPath(new URL("../../../deploy/chart/fairway", import.meta.url));
-
-/** Whatever the tools keep for themselves. */
-const home = mkdtempSync(path.join(os.tmpdir(), "fairway-tools-"));
-process.on("exit", () => rmSync(home, { recursive: true, force: true }));
 
 export interface Finished {
   readonly code: number;
@@ -32,6 +26,8 @@ export async function tryTool(
   args: readonly string[],
   { input = "", kubeconfig = "", binary = toolsBinary() }: CommandOptions = {},
 ): Promise<Finished> {
+  // Whatever they keep for themselves goes with the control plane, whose kinds kubectl remembers by its address.
+  const home = path.dirname(kubeconfig === "" ? binary : kubeconfig);
   const child = spawn(binary, [tool, ...args], {
     cwd: root,
     stdio: ["pipe", "pipe", "pipe"],
