@@ -86,6 +86,25 @@ test("flags that the program does not take are found: the check above can fail",
   expect(() => parse(["controller", "--http-port=many"])).toThrow("expected a port");
 });
 
+test("a pod is labelled with the zone of its node, where the environment of the program finds it", async () => {
+  const { objects } = cluster;
+  const zone = "topology.kubernetes.io/zone";
+  await objects.create("Node", "", "zoned", { labels: { [zone]: "north" } });
+  await objects.create("Pod", "apps", "zoned", { spec: { containers: [{ name: "none", image: "none" }] } });
+  await objects.client.call({
+    method: "POST",
+    path: "/api/v1/namespaces/apps/pods/zoned/binding",
+    body: {
+      apiVersion: "v1",
+      kind: "Binding",
+      metadata: { name: "zoned" },
+      target: { kind: "Node", name: "zoned" },
+    },
+  });
+  expect((await objects.find("Pod", "apps", "zoned"))?.metadata.labels).toMatchObject({ [zone]: "north" });
+  expect(JSON.stringify(podTemplateOf(manifest("default")).spec)).toContain(`metadata.labels['${zone}']`);
+});
+
 test("pods are within the pod security standard restricted, but for those in the network of the node", async () => {
   const kubeconfig = cluster.plane.kubeconfig("admin");
   const create = async (name: string): Promise<string> => {

@@ -25,6 +25,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: controller
 {{- end -}}
 
+{{/* Of pods. Without versions: pods of ours are alike by their labels, also while a new version replaces another. */}}
+{{- define "fairway.podLabels" -}}
+{{ include "fairway.selectorLabels" . }}
+{{- with mergeOverwrite (deepCopy .Values.commonLabels) .Values.controller.podLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{- define "fairway.labels" -}}
 {{ include "fairway.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}

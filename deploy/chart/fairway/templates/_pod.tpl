@@ -3,10 +3,7 @@
 {{- $controller := .Values.controller -}}
 metadata:
   labels:
-    {{- include "fairway.labels" . | nindent 4 }}
-    {{- with $controller.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "fairway.podLabels" . | nindent 4 }}
   {{- with $controller.podAnnotations }}
   annotations:
     {{- toYaml . | nindent 4 }}
@@ -44,6 +41,11 @@ spec:
           valueFrom:
             fieldRef:
               fieldPath: spec.nodeName
+        # Kubernetes copies it from the node, from 1.35 on; empty where it is not known.
+        - name: FAIRWAY_ZONE
+          valueFrom:
+            fieldRef:
+              fieldPath: metadata.labels['topology.kubernetes.io/zone']
         {{- with $controller.extraEnvs }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
