@@ -29,6 +29,16 @@ export async function runController(
       reservedPorts: [values.httpPort, values.httpsPort, values.healthzPort],
     },
     ...(isCluster ? { cluster: await connect(values) } : {}),
+    ...(values.validatingWebhook === null
+      ? {}
+      : {
+          admission: {
+            ...values.validatingWebhook,
+            certificate: values.validatingWebhookCertificate,
+            key: values.validatingWebhookKey,
+            pathConflicts: values.admissionPathConflicts,
+          },
+        }),
     log,
   });
   // An API server that is away may keep the start waiting for hours.
@@ -38,8 +48,9 @@ export async function runController(
     leaveSoon();
     return;
   }
-  const { http, https, admin } = controller.ports;
-  log.info(`serving HTTP on port ${http} and HTTPS on port ${https}; status on port ${admin}`);
+  const { http, https, admin, webhook } = controller.ports;
+  const admission = webhook === 0 ? "" : `; admission on port ${webhook}`;
+  log.info(`serving HTTP on port ${http} and HTTPS on port ${https}; status on port ${admin}${admission}`);
   const name = await signal;
   const { shutdownGracePeriod, workerShutdownTimeout } = values;
   log.info(

@@ -1,6 +1,7 @@
 // What a flag is, and how the text of each kind of value becomes that value.
 import { isIP } from "node:net";
 import { publishedAddress, type Addresses } from "../controller/publish/addresses.ts";
+import type { PathConflicts } from "../controller/admission/judge.ts";
 import type { StatusMode } from "../controller/publish/status.ts";
 import { isLogLevel, logLevels, type LogFormat, type LogLevel } from "./log.ts";
 
@@ -33,6 +34,7 @@ export type FlagGroup =
   | "What is written to the cluster"
   | "Security"
   | "Limits"
+  | "Admission"
   | "Operation";
 
 /** The message says what was expected: `expected a port, 0 to 65535`. */
@@ -100,6 +102,28 @@ export const labelSelector = matching(
 );
 export const file = matching("<file>", /./, "a file");
 export const url = matching("<address>", /./, "an address such as https://10.0.0.1:6443");
+/** As Go listens: `:8443` is every address. */
+export const listenAddress: FlagType<{ readonly host: string; readonly port: number } | null> = {
+  placeholder: "<address:port>",
+  parse(text) {
+    const [, host = "", portText = ""] = /^(.*):(\d{1,5})$/.exec(text) ?? [];
+    const given = host.replace(/^\[(.*)\]$/, "$1");
+    const isAddress = given === "" || isIP(given) !== 0;
+    if (isAddress && portText !== "" && Number(portText) <= 65_535) {
+      return { host: given, port: Number(portText) };
+    }
+    throw new FlagValueError("expected an address and a port, such as :8443 or 10.0.0.1:8443");
+  },
+};
+
+export const pathConflicts: FlagType<PathConflicts> = {
+  placeholder: "<what>",
+  parse(text) {
+    if (text === "refuse" || text === "refuse-other-namespace" || text === "warn") return text;
+    throw new FlagValueError("expected refuse, refuse-other-namespace or warn");
+  },
+};
+
 export const perSecond = integer("<number>", "a number", 1_000_000, 1);
 
 export const zoneName = matching(

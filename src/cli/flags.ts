@@ -31,6 +31,7 @@ import {
   zoneName,
 } from "./flag-types.ts";
 import { logLevels, type LogFormat, type LogLevel } from "./log.ts";
+import { admissionFlags } from "./admission-flags.ts";
 import { publishFlags } from "./publish-flags.ts";
 
 /** What decides how objects are read: taken by `controller` and by `translate`. */
@@ -349,9 +350,12 @@ export const clusterFlags = {
   }),
 };
 
+/** The validating webhook. */
+
 export const controllerFlags = {
   manifests: manifestsFlag,
   ...clusterFlags,
+  ...admissionFlags,
   ...listenerFlags({ http: 80, https: 443, isLoopback: false }),
   ...translateFlags,
   ...operationFlags,

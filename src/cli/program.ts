@@ -9,6 +9,7 @@ import {
   translateFlags,
   type FlagValues,
 } from "./flags.ts";
+import { admissionFlags } from "./admission-flags.ts";
 import { packageVersion } from "./version.ts";
 
 export type TranslateOutput = "text" | "json";
@@ -76,9 +77,18 @@ function conflictOf(
   if (values.publishService !== "" && values.publishStatusAddress.length > 0) {
     return "--publish-service and --publish-status-address exclude each other";
   }
+  const { validatingWebhook, validatingWebhookCertificate, validatingWebhookKey } = values;
+  const files = [validatingWebhookCertificate, validatingWebhookKey].filter((each) => each !== "").length;
+  if (validatingWebhook === null && files > 0) {
+    return "the certificate and key are those of --validating-webhook, which is missing";
+  }
+  if (validatingWebhook !== null && files < 2) {
+    return "--validating-webhook needs --validating-webhook-certificate and --validating-webhook-key";
+  }
   if (values.manifests.length === 0) return null;
-  const unused = Object.entries(clusterFlags).find(
-    ([key, { default: value }]) => values[key as keyof typeof clusterFlags] !== value,
+  const ofCluster = { ...clusterFlags, ...admissionFlags };
+  const unused = Object.entries(ofCluster).find(
+    ([key, { default: value }]) => values[key as keyof typeof ofCluster] !== value,
   );
   return unused === undefined ? null : `--manifests and --${unused[1].name} exclude each other`;
 }

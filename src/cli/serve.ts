@@ -5,7 +5,7 @@ import type { TableView } from "../admin/table-view.ts";
 import type { ObjectKey } from "../controller/objects.ts";
 import { RebuildLoop, type RebuildState } from "../controller/rebuild.ts";
 import { DirectorySource } from "../controller/sources/directory.ts";
-import type { Source } from "../controller/sources/source.ts";
+import type { KubernetesSource } from "../controller/sources/kubernetes.ts";
 import type { TranslateOptions } from "../controller/translate/options.ts";
 import type { Diagnostic } from "../ir/diagnostic.ts";
 import { formatRef } from "../ir/object-ref.ts";
@@ -19,6 +19,7 @@ import { WorkerPool } from "../proxy/worker/worker-pool.ts";
 import { defaultHeartbeat } from "../proxy/worker/worker-thread.ts";
 import { systemClock, type Cancel } from "../util/clock.ts";
 import { systemRandom } from "../util/random.ts";
+import { Admission, type AdmissionValues } from "./admission.ts";
 import { makeDefaultCertificate, type KeyPair } from "./default-certificate.ts";
 import { DiagnosticLog } from "./diagnostic-log.ts";
 import { clusterSource, type Cluster } from "./from-cluster.ts";
@@ -51,6 +52,8 @@ export interface ServeOptions {
   /** Where they differ from the defaults. */
   readonly limits?: Partial<ProxyLimits>;
   readonly translate: Omit<TranslateOptions, "lastGoodCertificates">;
+  /** The validating webhook, when there is to be one. */
+  readonly admission?: AdmissionValues;
   readonly log: Log;
 }
 
@@ -59,6 +62,8 @@ export interface BoundPorts {
   readonly http: number;
   readonly https: number;
   readonly admin: number;
+  /** 0: there is none. */
+  readonly webhook: number;
 }
 
 /** Starts everything and resolves when the first table serves. Rejects with a `StartError`, and leaves nothing open. */
@@ -82,10 +87,11 @@ export class Controller {
   readonly #checks: HealthChecks;
   readonly #admin: AdminServer;
   readonly #loop: RebuildLoop;
+  readonly #admission: Admission | null;
   readonly #diagnosticLog: DiagnosticLog;
   /** Null: there is no cluster. */
   readonly #publisher: ClusterPublisher | null;
-  #ports: BoundPorts = { http: 0, https: 0, admin: 0 };
+  #ports: BoundPorts = { http: 0, https: 0, admin: 0, webhook: 0 };
   #cancelTelling: Cancel | null = null;
   #tellAtMs = 0;
   #problems: readonly string[] = [];
@@ -103,8 +109,12 @@ export class Controller {
     this.#pool = this.#makePool();
     this.#checks = this.#makeChecks();
     this.#publisher = this.#makePublisher();
+    const inCluster = this.#makeClusterSource();
     this.#loop = new RebuildLoop({
-      sources: this.#makeSources(),
+      sources:
+        inCluster === null
+          ? options.manifests.map((directory) => new DirectorySource({ directory, clock: systemClock }))
+          : [inCluster],
       translate: options.translate,
       publisher: {
         publishTable: (delta) => {
@@ -128,6 +138,18 @@ export class Controller {
         log.error(`a bug in Fairway, the last good table keeps serving: ${stackOf(cause)}`);
       },
     });
+    this.#admission =
+      options.admission === undefined
+        ? null
+        : new Admission({
+            values: options.admission,
+            isReady: () => this.#loop.canTryOut,
+            isWatched: (namespace) => inCluster?.isWatched(namespace) ?? true,
+            tryOut: (candidate, old) => this.#loop.tryOut(candidate, old),
+            metrics: metrics.admission,
+            clock: systemClock,
+            log,
+          });
     this.#admin = new AdminServer({
       port: options.healthzPort,
       host: options.healthzHost,
@@ -167,7 +189,7 @@ export class Controller {
     const { port } = await this.#admin.listen().catch((cause: unknown) => {
       throw listenError("--healthz-port", healthzHost, healthzPort, cause);
     });
-    this.#ports = { http, https, admin: port };
+    this.#ports = { http, https, admin: port, webhook: (await this.#admission?.start()) ?? 0 };
     await this.#loop.start().catch((cause: unknown) => {
       throw new StartError(messageOf(cause), { cause });
     });
@@ -196,6 +218,7 @@ export class Controller {
   /** At once. */
   async close(): Promise<void> {
     this.#cancelTelling?.();
+    await this.#admission?.close();
     await this.#loop.close();
     await this.#publisher?.close();
     this.#options.cluster?.client.close();
@@ -238,15 +261,12 @@ export class Controller {
     );
   }
 
-  #makeSources(): readonly Source[] {
-    const { cluster, manifests, translate } = this.#options;
-    return cluster === undefined
-      ? manifests.map((directory) => new DirectorySource({ directory, clock: systemClock }))
-      : [
-          clusterSource(cluster, translate, this.#metrics.source, (kind, key, value) =>
-            this.#publisher?.observe(kind, key, value),
-          ),
-        ];
+  #makeClusterSource(): KubernetesSource | null {
+    const { cluster, translate } = this.#options;
+    if (cluster === undefined) return null;
+    return clusterSource(cluster, translate, this.#metrics.source, (kind, key, value) =>
+      this.#publisher?.observe(kind, key, value),
+    );
   }
 
   #makePublisher(): ClusterPublisher | null {

@@ -16,15 +16,25 @@ import {
 
 export class ObjectIndex {
   /** False: the API server does not let us read IngressClasses. */
-  areClassesReadable = true;
+  areClassesReadable: boolean;
   readonly ingresses = new Map<ObjectKey, IngressObject>();
   /** By name. */
-  readonly ingressClasses = new Map<string, IngressClassObject>();
-  readonly services = new Map<ObjectKey, ServiceObject>();
-  readonly endpoints = new Map<ObjectKey, EndpointsObject>();
+  readonly ingressClasses: Map<string, IngressClassObject>;
+  readonly services: Map<ObjectKey, ServiceObject>;
+  readonly endpoints: Map<ObjectKey, EndpointsObject>;
   readonly secrets = new Map<ObjectKey, SecretObject>();
-  readonly configMaps = new Map<ObjectKey, ConfigMapObject>();
-  readonly #slicesByService = new Map<ObjectKey, Map<string, EndpointSliceObject>>();
+  readonly configMaps: Map<ObjectKey, ConfigMapObject>;
+  readonly #slicesByService: Map<ObjectKey, Map<string, EndpointSliceObject>>;
+
+  /** `of`: what there is in it is here too, but for Ingresses and Secrets; to be read only. */
+  constructor(of: ObjectIndex | null = null) {
+    this.areClassesReadable = of?.areClassesReadable ?? true;
+    this.ingressClasses = of?.ingressClasses ?? new Map();
+    this.services = of?.services ?? new Map();
+    this.endpoints = of?.endpoints ?? new Map();
+    this.configMaps = of?.configMaps ?? new Map();
+    this.#slicesByService = of === null ? new Map() : of.#slicesByService;
+  }
 
   /** Adds an object; one of the same kind and name must have been removed before. */
   add(object: KubeObject): void {

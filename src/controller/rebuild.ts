@@ -6,11 +6,12 @@ import type { EndpointsIr, RoutingIr } from "../ir/routing.ts";
 import { TableParts, type TableDelta } from "../ir/table-parts.ts";
 import type { Cancel, Clock } from "../util/clock.ts";
 import { MergedSource } from "./sources/merged.ts";
-import type { ObjectKey } from "./objects.ts";
+import type { IngressObject, ObjectKey } from "./objects.ts";
 import type { ObjectEvent, Source } from "./sources/source.ts";
 import { ObjectStore, type Change } from "./store.ts";
 import type { TranslateOptions } from "./translate/options.ts";
 import { sortDiagnostics } from "./translate/translate.ts";
+import { tryOut, type TrialResult } from "./translate/trial.ts";
 import { Translator } from "./translate/translator.ts";
 
 /**
@@ -117,6 +118,24 @@ export class RebuildLoop {
   /** Keys of the Ingresses that are ours. After a build that failed it may be none. */
   ownIngresses(): Iterable<ObjectKey> {
     return this.#translator.ownIngresses();
+  }
+
+  /** There is a table, and it is as new as can be. */
+  get canTryOut(): boolean {
+    return this.#tables > 0 && this.#failure === null;
+  }
+
+  /** What an Ingress would come to; nothing changes by it. Null: see `canTryOut`. */
+  tryOut(candidate: IngressObject, old: IngressObject | null): TrialResult | null {
+    if (!this.canTryOut) return null;
+    const plans = this.#translator.neighboursOf(old === null ? [candidate] : [candidate, old]);
+    return tryOut({
+      index: this.#store.index,
+      options: this.#options.translate,
+      candidate,
+      old,
+      neighbours: [...plans].map(({ object }) => object),
+    });
   }
 
   async close(): Promise<void> {

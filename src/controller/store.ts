@@ -186,10 +186,15 @@ export class ObjectStore {
 /** Keys of `#referrers`. */
 function namedBy(ingress: IngressObject): readonly string[] {
   const { namespace } = ingress.meta;
-  const backends = ingress.rules.flatMap((rule) => rule.paths.map((path) => path.backend));
-  if (ingress.defaultBackend !== null) backends.push(ingress.defaultBackend);
   return [
-    ...backends.map((backend) => `Service/${objectKey(namespace, backend.service)}`),
+    ...servicesOf(ingress).map((service) => `Service/${service}`),
     ...ingress.tls.map((item) => `Secret/${objectKey(namespace, item.secretName)}`),
   ];
+}
+
+/** Those that its backends name. */
+export function servicesOf({ meta, rules, defaultBackend }: IngressObject): readonly ObjectKey[] {
+  const backends = rules.flatMap((rule) => rule.paths.map((path) => path.backend));
+  if (defaultBackend !== null) backends.push(defaultBackend);
+  return backends.map((backend) => objectKey(meta.namespace, backend.service));
 }

@@ -280,6 +280,18 @@ export const metricDefinitions = {
     help: "Events about diagnostics, by result: written (or found to be there), failed, delayed (more than 1000 were waiting).",
     labels: ["result"],
   },
+  admissionReviews: {
+    name: "fairway_admission_reviews_total",
+    type: "counter",
+    help: "Requests to the validating webhook: allowed, warned (allowed with warnings), refused, foreign (another controller's), skipped (other kinds, deletions), invalid (no proper review), not_ready (before the first table), busy (too many at once), error (a bug).",
+    labels: ["outcome"],
+  },
+  admissionDuration: {
+    name: "fairway_admission_review_duration_seconds",
+    type: "histogram",
+    help: "Time to judge a request to the validating webhook, from its last byte to the answer.",
+    labels: [],
+  },
   buildInfo: {
     name: "fairway_build_info",
     type: "gauge",

@@ -1,6 +1,7 @@
 // From our counters to the Prometheus text format, by prom-client. Our metrics are objects whose `get` reads the
 // counters when somebody scrapes, so that counting itself costs the data path no call into a metrics library.
 import { collectDefaultMetrics, Registry, type Metric } from "prom-client";
+import { AdmissionMetrics } from "./admission-metrics.ts";
 import { HealthCheckMetrics } from "./health-check-metrics.ts";
 import { metricDefinitions, type MetricDefinition, type MetricKey } from "./definitions.ts";
 import { ProxyMetrics } from "./proxy-metrics.ts";
@@ -20,6 +21,7 @@ export class Metrics {
   readonly source = new SourceMetrics(() => performance.now());
   readonly healthChecks = new HealthCheckMetrics();
   readonly publish = new PublishMetrics();
+  readonly admission = new AdmissionMetrics();
   readonly #registry = new Registry();
 
   /** `isProcessIncluded`: CPU, memory, event loop and garbage collection of this process too. */
@@ -35,6 +37,7 @@ export class Metrics {
       this.source,
       this.healthChecks,
       this.publish,
+      this.admission,
       build,
     ]) {
       for (const [key, read] of Object.entries(samplers)) this.#register(key as MetricKey, read);

@@ -29,9 +29,20 @@ function parse(...words: string[]): ReturnType<typeof flagValues<typeof controll
 }
 
 describe("flags", () => {
+  test.each([
+    ["an address of all", ["--validating-webhook=:8443"], { host: "", port: 8443 }],
+    ["IPv6 in brackets", ["--validating-webhook=[::1]:0"], { host: "::1", port: 0 }],
+  ])("of the webhook take %s", (_, words, expected) => {
+    expect(parse(...words).validatingWebhook).toEqual(expected);
+  });
+
   test("have the defaults of ingress-nginx", () => {
     expect(parse()).toEqual({
       manifests: [],
+      validatingWebhook: null,
+      validatingWebhookCertificate: "",
+      validatingWebhookKey: "",
+      admissionPathConflicts: "refuse",
       kubeconfig: "",
       apiserverHost: "",
       certificateAuthority: "",

@@ -206,7 +206,7 @@ describe("demo", () => {
       ...anyPorts,
     );
     const [, http, https] = await started.printed(/serving HTTP on port (\d+) and HTTPS on port (\d+)/);
-    const ports = { http: Number(http), https: Number(https), admin: 0 };
+    const ports = { http: Number(http), https: Number(https), admin: 0, webhook: 0 };
     for (const { title, command } of trials(ports, copy.directory)) {
       const { stdout } = await promisify(execFile)("sh", ["-c", command], { cwd: "/" });
       const backend = /"backend": "(.*)"/.exec(stdout)?.[1];

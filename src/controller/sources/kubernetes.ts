@@ -90,6 +90,14 @@ export class KubernetesSource implements Source {
     if (!this.#isClosed) listener({ kind: "synced" });
   }
 
+  /** As far as namespaces decide, its objects count. */
+  isWatched(namespace: string): boolean {
+    const { watchNamespace } = this.#options;
+    return (
+      (watchNamespace === "" || namespace === watchNamespace) && (this.#namespaces?.has(namespace) ?? true)
+    );
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#listener = () => {};

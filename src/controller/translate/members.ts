@@ -92,9 +92,14 @@ function memberOf(
     return diagnostics.length === 0 ? null : { plan: null, diagnostics, hosts: new Set() };
   }
   const { plan, diagnostics } = features.plan(ingress);
-  const hosts = new Set(ingress.rules.map((rule) => rule.host));
-  if (ingress.defaultBackend !== null) hosts.add("");
-  return { plan, diagnostics, hosts };
+  return { plan, diagnostics, hosts: hostsOf(ingress) };
+}
+
+/** Whose routes an Ingress takes part in. */
+export function hostsOf({ rules, defaultBackend }: IngressObject): ReadonlySet<string> {
+  const hosts = new Set(rules.map((rule) => rule.host));
+  if (defaultBackend !== null) hosts.add("");
+  return hosts;
 }
 
 function isSelected(ingress: IngressObject, context: TranslateContext): boolean {

@@ -38,13 +38,17 @@ export class HostUpstreams {
   readonly sharings: SessionSharing[] = [];
   /** By Ingress and upstream. */
   readonly #uses = new Map<string, UpstreamUse>();
+  /** Null: to be made. */
+  #byPlan: ReadonlyMap<IngressPlan, readonly UpstreamUse[]> | null = null;
 
   get uses(): readonly UpstreamUse[] {
     return [...this.#uses.values()];
   }
 
   usesOf(plan: IngressPlan): readonly UpstreamUse[] {
-    return this.uses.filter((use) => use.plan === plan);
+    // Hundreds of Ingresses may share a host, and each is asked for.
+    this.#byPlan ??= Map.groupBy(this.#uses.values(), (use) => use.plan);
+    return this.#byPlan.get(plan) ?? [];
   }
 
   /** The upstream is there even when its Service is not: its requests are answered with 503, not with 404. */
@@ -60,6 +64,7 @@ export class HostUpstreams {
     const known = this.#uses.get(key);
     if (known === undefined || order < known.order) {
       this.#uses.set(key, { upstream, plan, order, backend, otherwise });
+      this.#byPlan = null;
     }
     return upstream.id;
   }

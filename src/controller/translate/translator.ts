@@ -11,8 +11,8 @@ import type { Diagnostic } from "../../ir/diagnostic.ts";
 import type { CertificateIr, ConnectionsIr, EndpointsIr, VirtualHostIr } from "../../ir/routing.ts";
 import type { TableDelta } from "../../ir/table-parts.ts";
 import type { ObjectIndex } from "../object-index.ts";
-import { objectKey, type ObjectKey } from "../objects.ts";
-import type { Touched } from "../store.ts";
+import { objectKey, type IngressObject, type ObjectKey } from "../objects.ts";
+import { servicesOf, type Touched } from "../store.ts";
 import { mergeCanaries } from "./canary.ts";
 import { certificateOf } from "./certificate.ts";
 import { Certificates } from "./certificates.ts";
@@ -21,7 +21,7 @@ import { translateEndpoints, type ServiceEndpoints } from "./endpoints.ts";
 import { FeatureTranslator, type ParsedFeatures } from "./features.ts";
 import { buildHost, type HostDraft } from "./host.ts";
 import { isOurClass } from "./ingress-class.ts";
-import { isOurs, keyOf, Members } from "./members.ts";
+import { hostsOf, isOurs, keyOf, Members, type Member } from "./members.ts";
 import type { TranslateOptions } from "./options.ts";
 import { checkBackends, defaultUpstream, HostUpstreams, type UpstreamName } from "./services.ts";
 import { translateSettings } from "./settings.ts";
@@ -226,6 +226,27 @@ export class Translator {
       `${each.object.kind} ${each.object.namespace}/${each.object.name} ${each.field}`;
     const known = new Set(this.#controller.diagnostics.length === 0 ? [] : all.map(about));
     return [...all, ...this.#controller.diagnostics.filter((each) => !known.has(about(each)))];
+  }
+
+  /** What an Ingress came to by itself. */
+  memberOf(key: ObjectKey): Member | undefined {
+    return this.#members.get(key);
+  }
+
+  /**
+   * Our Ingresses that have a say in what becomes of the given ones: those of their hosts and of their Services, and all
+   * that have a say in the hosts of these.
+   */
+  neighboursOf(ingresses: readonly IngressObject[]): ReadonlySet<IngressPlan> {
+    const hosts = new Set<string>(ingresses.flatMap((ingress) => [...hostsOf(ingress)]));
+    for (const service of new Set(ingresses.flatMap(servicesOf))) {
+      for (const key of this.#referrersOf("Service", service)) {
+        for (const host of this.#members.get(key)?.hosts ?? []) hosts.add(host);
+      }
+    }
+    const first = [...hosts].flatMap((host) => this.#members.ofHost(host));
+    const all = new Set(first.flatMap(({ object }) => [...hostsOf(object)]));
+    return new Set([...all].flatMap((host) => this.#members.ofHost(host)));
   }
 
   /** By a flag, or an Ingress that is ours or about to be looked at. */
