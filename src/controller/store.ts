@@ -1,9 +1,9 @@
 // The objects as they are to be served, and who refers to whom. An update that the API server would have refused does
 // not replace a good version: the store is what stands between a broken edit and the routes that work. Unless it changes
 // annotations, which may protect: then it is taken as far as it is valid.
-import { isDeepStrictEqual } from "node:util";
 import type { Diagnostic } from "../ir/diagnostic.ts";
 import { refKey, type ObjectRef } from "../ir/object-ref.ts";
+import { equalJson } from "../util/equal-json.ts";
 import { findingDiagnostic, type Finding } from "./finding.ts";
 import { ObjectIndex, serviceOf } from "./object-index.ts";
 import { objectKey, refOf, type IngressObject, type KubeObject, type ObjectKey } from "./objects.ts";
@@ -69,11 +69,10 @@ export class ObjectStore {
     const isRefused = findings.some((finding) => finding.isRefusal);
     const oldIsGood = old !== undefined && (old.isKept || !old.findings.some((finding) => finding.isRefusal));
     // Annotations carry what protects: a version without them must not outlive the one that has them.
-    const isKept =
-      isRefused && oldIsGood && isDeepStrictEqual(old.object.meta.annotations, object.meta.annotations);
+    const isKept = isRefused && oldIsGood && equalJson(old.object.meta.annotations, object.meta.annotations);
     const next: Entry = { object: isKept ? old.object : object, findings, isKept };
-    const diagnostics = !isDeepStrictEqual([old?.findings ?? [], old?.isKept ?? false], [findings, isKept]);
-    if (old !== undefined && isDeepStrictEqual(old.object, next.object)) {
+    const diagnostics = (old?.isKept ?? false) !== isKept || !equalJson(old?.findings ?? [], findings);
+    if (old !== undefined && equalJson(old.object, next.object)) {
       // The old object stays, since what was parsed of it is remembered by its identity.
       this.#entries.set(key, { ...next, object: old.object });
       return { touched: [], diagnostics };

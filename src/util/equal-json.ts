@@ -1,4 +1,4 @@
-// Equality of plain data: what survives JSON.stringify. Three times as fast on a table of 10 000 routes as
+// Equality of plain data: what survives JSON.stringify, and Maps of it, as decoded objects have them. Three times as fast on a table of 10 000 routes as
 // isDeepStrictEqual, which looks for prototypes, symbols and cycles that such data does not have; a rebuild compares
 // the whole table, and the proxy's event loop waits for it.
 
@@ -18,6 +18,17 @@ export function equalJson(a: unknown, b: unknown): boolean {
     if (!equalJson(left[key], right[key])) return false;
     balance += 1;
   }
+  // A Map has no properties, so that only what seems empty is looked at again.
+  const isEmpty = balance === 0;
   for (const _ in right) balance -= 1;
-  return balance === 0;
+  if (balance !== 0) return false;
+  return !isEmpty || equalMaps(a, b);
+}
+
+/** True if neither is a Map. */
+function equalMaps(a: object, b: object): boolean {
+  if (!(a instanceof Map) || !(b instanceof Map)) return a instanceof Map === b instanceof Map;
+  if (a.size !== b.size) return false;
+  for (const [key, value] of a) if (!b.has(key) || !equalJson(value, b.get(key))) return false;
+  return true;
 }
