@@ -1,6 +1,6 @@
 // `npm run bench:slow-attacks`: what normal clients notice of others that hold connections as slowly as they can, and
-// when those are cut. Every kind of attack alone, and at last all at once until the last attacker is cut: about two and
-// a half minutes. Exit code 1: a normal request failed, or a limit of slow-attacks/report.ts is missed.
+// when those are cut. Every kind of attack alone, and at last all at once until the last attacker is cut, each
+// between two undisturbed phases: about three and a half minutes. Exit code 1: a normal request failed, or a limit of slow-attacks/report.ts is missed.
 import fs from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -55,12 +55,12 @@ class Run {
   }
 
   async undisturbed(): Promise<Phase> {
-    return this.#measure("undisturbed", () => sleep(this.#numbers.seconds * 1000));
+    return this.#measure("undisturbed", false, () => sleep(this.#numbers.seconds * 1000));
   }
 
   /** From before its first connection to after its last: the attack's beginning belongs to it. */
   async under(attack: Attack): Promise<Phase> {
-    const phase = await this.#measure(`${COUNTS[attack]} ${attack}`, async () => {
+    const phase = await this.#measure(`${COUNTS[attack]} ${attack}`, true, async () => {
       await this.#attackers.start(attack, COUNTS[attack], this.#fairway.httpPort);
       await sleep(this.#numbers.seconds * 1000);
     });
@@ -74,7 +74,7 @@ class Run {
   /** All attacks at once, until each attacker must have been cut. */
   async underAll(): Promise<{ phase: Phase; cuts: readonly Cut[] }> {
     const readers: number[] = [];
-    const phase = await this.#measure("all at once", async () => {
+    const phase = await this.#measure("all at once", true, async () => {
       const { adminPort, httpPort } = this.#fairway;
       const before = await stalledClients(adminPort);
       let readersAt = 0;
@@ -104,7 +104,7 @@ class Run {
     return { phase, cuts };
   }
 
-  async #measure(name: string, wait: () => Promise<void>): Promise<Phase> {
+  async #measure(name: string, isAttack: boolean, wait: () => Promise<void>): Promise<Phase> {
     const { rate, connections } = this.#numbers;
     const { pid, died } = this.#fairway.child;
     let peakMib = residentKib(pid) / 1024;
@@ -120,7 +120,7 @@ class Run {
     const seconds = (performance.now() - startedAt) / 1000;
     const cpuUs = (isCpuMeasurable() ? cpuTimeUs(pid) : Number.NaN) - cpuBefore;
     this.#progress(`${name}: p99 ${load.p99Ms.toFixed(2)} ms, ${load.failed} of ${load.requests} failed`);
-    return { name, load, seconds, peakMib, cpuPercent: cpuUs / 10_000 / seconds };
+    return { name, isAttack, load, seconds, peakMib, cpuPercent: cpuUs / 10_000 / seconds };
   }
 }
 
@@ -145,27 +145,23 @@ async function run(context: Context<Numbers>): Promise<Outcome> {
   const attacked = new Run(context, fairway);
   await attacked.warmUp();
   const phases: Phase[] = [await attacked.undisturbed()];
-  for (const attack of ATTACKS) phases.push(await attacked.under(attack));
+  for (const attack of ATTACKS) {
+    phases.push(await attacked.under(attack), await attacked.undisturbed());
+  }
   const { phase, cuts } = await attacked.underAll();
-  phases.push(phase);
   await sleep(SETTLE_MS);
+  phases.push(phase, await attacked.undisturbed());
   const afterMib = residentKib(fairway.child.pid) / 1024;
   const [columns = [], ...rows] = report.phaseRows(phases);
-  const [undisturbed] = phases;
-  const limitMs = undisturbed === undefined ? Number.NaN : report.p99LimitMs(undisturbed.load);
   const { rate, connections } = context.numbers;
   return {
     versions: { fairway: packageVersion() },
     missing: [],
     load: `normal requests of our own, ${rate} a second on ${connections} connections, latency from when each was due`,
     table: { columns, rows },
-    limits: [],
+    limits: report.p99Limits(phases),
     problems: report.problems(phases, cuts),
-    notes: [
-      ...report.cutLines(cuts),
-      `Memory after all: ${afterMib.toFixed(0)} MiB.`,
-      `Limit of every p99: ${limitMs.toFixed(2)} ms (${report.P99_FACTOR_MAX} x undisturbed + ${report.P99_SLACK_MS} ms).`,
-    ],
+    notes: [...report.cutLines(cuts), `Memory after all: ${afterMib.toFixed(0)} MiB.`],
     plots: [
       {
         kind: "bars",

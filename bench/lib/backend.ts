@@ -1,7 +1,7 @@
 // The backend behind every proxy of the benchmarks: a fixed answer, as cheap as Node can give it, so that the
 // proxies and not the backend set the pace. Its own process; started by children.ts with an IPC channel.
 //
-//   node bench/lib/backend.ts <content bytes> [name]
+//   node bench/lib/backend.ts <content bytes> [name] [address]
 //
 // Reads heads with `indexOf`, skips content by Content-Length, answers pipelined requests in one write. A request
 // for `/echo...` is answered with its own head, which lets the runner see what a proxy forwards.
@@ -75,4 +75,4 @@ const server = net.createServer({ noDelay: true }, (socket) => {
   // A proxy that is ended resets its connections; the runner judges by what the client saw.
   socket.on("error", () => socket.destroy());
 });
-server.listen(0, "127.0.0.1", () => reportReady(server));
+server.listen(0, process.argv[4] ?? "127.0.0.1", () => reportReady(server));

@@ -5,6 +5,7 @@ export type Manifest = Readonly<Record<string, unknown>>;
 
 const CREATED = "2026-01-01T00:00:00Z";
 const NAMESPACE = "bench";
+const SLICE_ADDRESSES = 100;
 const INGRESS_CLASS = "bench";
 
 function metadata(name: string, extra: Record<string, unknown> = {}): Record<string, unknown> {
@@ -39,6 +40,22 @@ export function endpointSlice(serviceName: string, port: number, number = 1): Ma
     ports: [{ name: "http", port, protocol: "TCP" }],
     endpoints: [{ addresses: ["127.0.0.1"], conditions: { ready: true, serving: true, terminating: false } }],
   };
+}
+
+/** Many addresses, in slices as small as Kubernetes makes them. */
+export function endpointSlicesOf(
+  serviceName: string,
+  port: number,
+  addresses: readonly string[],
+): Manifest[] {
+  const slices: Manifest[] = [];
+  for (let from = 0; from < addresses.length; from += SLICE_ADDRESSES) {
+    const endpoints = addresses
+      .slice(from, from + SLICE_ADDRESSES)
+      .map((address) => ({ addresses: [address], conditions: { ready: true } }));
+    slices.push({ ...endpointSlice(serviceName, port, slices.length + 1), endpoints });
+  }
+  return slices;
 }
 
 /** One for each port: a port is the slice's, the same for all its addresses. */

@@ -1,11 +1,13 @@
 // From what was measured to a verdict and a table. Pure.
+import type { Limit } from "../lib/result.ts";
 import { quantile } from "../lib/statistics.ts";
 import type { Attack, AttackResult, LoadResult } from "./messages.ts";
 
-/** p99 of normal requests under an attack: at most this many times the undisturbed one, and a little. */
-export const P99_FACTOR_MAX = 2;
-/** Added to it: attackers, load and backend share the machine's CPUs with Fairway. */
-export const P99_SLACK_MS = 5;
+/**
+ * p99 of normal requests under an attack: at most this many times that of the undisturbed phases around it. Attackers,
+ * load and backend share the machine's CPUs with Fairway.
+ */
+export const P99_RATIO_MAX = 3;
 /** Growth of resident memory over the undisturbed phase, at its highest. */
 export const GROWTH_MAX_MIB = 192;
 
@@ -22,6 +24,7 @@ export const CUT_LATE_SECONDS = 5;
 
 export interface Phase {
   readonly name: string;
+  readonly isAttack: boolean;
   readonly load: LoadResult;
   readonly seconds: number;
   readonly peakMib: number;
@@ -52,21 +55,32 @@ export function summarize({ attack, opened, cutSeconds, statuses }: AttackResult
   };
 }
 
-export function p99LimitMs(undisturbed: LoadResult): number {
-  return undisturbed.p99Ms * P99_FACTOR_MAX + P99_SLACK_MS;
+/** Of an attack's p99 to the mean of the undisturbed phases before and after it; NaN for others. */
+function p99Ratio(phases: readonly Phase[], index: number): number {
+  const phase = phases[index];
+  if (phase?.isAttack !== true) return Number.NaN;
+  const around = [phases[index - 1], phases[index + 1]].flatMap((each) =>
+    each === undefined || each.isAttack ? [] : [each.load.p99Ms],
+  );
+  return (phase.load.p99Ms * around.length) / around.reduce((sum, ms) => sum + ms, 0);
+}
+
+export function p99Limits(phases: readonly Phase[]): Limit[] {
+  return phases.flatMap(({ name, isAttack }, index) =>
+    isAttack
+      ? [{ what: `p99 beside ${name}, x undisturbed`, value: p99Ratio(phases, index), max: P99_RATIO_MAX }]
+      : [],
+  );
 }
 
 /** What is wrong; empty when nothing is. */
 export function problems(phases: readonly Phase[], cuts: readonly Cut[]): string[] {
   const [undisturbed] = phases;
   if (undisturbed === undefined) return ["nothing was measured"];
-  const limitMs = p99LimitMs(undisturbed.load);
   const found: string[] = [];
   for (const { name, load, peakMib } of phases) {
     if (load.failed > 0)
       found.push(`${name}: ${load.failed} normal requests failed: ${load.failures.join(", ")}`);
-    if (!(load.p99Ms <= limitMs))
-      found.push(`${name}: p99 ${load.p99Ms.toFixed(2)} ms, limit ${limitMs.toFixed(2)} ms`);
     const growth = peakMib - undisturbed.peakMib;
     if (growth > GROWTH_MAX_MIB)
       found.push(`${name}: memory grew by ${growth.toFixed(0)} MiB, limit ${GROWTH_MAX_MIB} MiB`);
@@ -92,13 +106,25 @@ function problemsOf({ attack, count, cut, firstSeconds, lastSeconds, statuses }:
 export function phaseRows(phases: readonly Phase[]): string[][] {
   const baseMib = phases[0]?.peakMib ?? Number.NaN;
   return [
-    ["phase", "requests", "failed", "p50 ms", "p99 ms", "max ms", "CPU %", "peak MiB", "growth"],
-    ...phases.map(({ name, load, peakMib, cpuPercent }) => [
+    [
+      "phase",
+      "requests",
+      "failed",
+      "p50 ms",
+      "p99 ms",
+      "x undisturbed",
+      "max ms",
+      "CPU %",
+      "peak MiB",
+      "growth",
+    ],
+    ...phases.map(({ name, isAttack, load, peakMib, cpuPercent }, index) => [
       name,
       String(load.requests),
       String(load.failed),
       load.p50Ms.toFixed(2),
       load.p99Ms.toFixed(2),
+      isAttack ? p99Ratio(phases, index).toFixed(2) : "-",
       load.maxMs.toFixed(1),
       cpuPercent.toFixed(1),
       peakMib.toFixed(0),
