@@ -17,6 +17,7 @@ import { mergeCanaries } from "./canary.ts";
 import { certificateOf } from "./certificate.ts";
 import { Certificates } from "./certificates.ts";
 import { TranslateContext, type IngressPlan } from "./context.ts";
+import { Due } from "./due.ts";
 import { translateEndpoints, type ServiceEndpoints } from "./endpoints.ts";
 import { FeatureTranslator, type ParsedFeatures } from "./features.ts";
 import { buildHost, type HostDraft } from "./host.ts";
@@ -55,33 +56,6 @@ interface ControllerDefaults {
   readonly upstream: UpstreamName | null;
   readonly certificate: CertificateIr | null;
   readonly diagnostics: readonly Diagnostic[];
-}
-
-/** What is to be made anew. */
-class Due {
-  everything = true;
-  readonly ingresses = new Set<ObjectKey>();
-  readonly secrets = new Set<ObjectKey>();
-  /** Of them words on Ingresses depend, and the controller's default backend. */
-  readonly services = new Set<ObjectKey>();
-  /** Services whose endpoints are to be made. */
-  readonly endpoints = new Set<ObjectKey>();
-  readonly hosts = new Set<string>();
-  /** Ingresses that are to be checked again. */
-  readonly checks = new Set<ObjectKey>();
-
-  get isNothing(): boolean {
-    return (
-      !this.everything &&
-      [this.ingresses, this.secrets, this.services, this.endpoints].every((s) => s.size === 0)
-    );
-  }
-
-  clear(): void {
-    this.everything = false;
-    for (const set of [this.ingresses, this.secrets, this.services, this.endpoints, this.hosts, this.checks])
-      set.clear();
-  }
 }
 
 const noDefaults: ControllerDefaults = { upstream: null, certificate: null, diagnostics: [] };
