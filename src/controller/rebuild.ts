@@ -257,6 +257,7 @@ export class RebuildLoop {
     const isReady = this.#tables > 0;
     let diagnostics: readonly Diagnostic[] | null = null;
     const makeDiagnostics = (): readonly Diagnostic[] => this.#makeDiagnostics();
+    const published = this.#published;
     return {
       isReady,
       get diagnostics() {
@@ -267,7 +268,9 @@ export class RebuildLoop {
       failures: this.#failures,
       lastBuildMs: this.#lastBuildMs,
       objects: this.#store.size,
-      ir: isReady ? this.#published.toIr() : null,
+      get ir() {
+        return isReady ? published.toIr() : null;
+      },
     };
   }
 
