@@ -70,6 +70,8 @@ export class Reflector {
   #failures = 0;
   #hasProblem = false;
   #isAwaitingNetwork = false;
+  /** The last failure was one of the network. */
+  #wasNetwork = false;
   readonly #rereads = new Set<ObjectKey>();
 
   #running: Promise<void> = Promise.resolve();
@@ -308,6 +310,10 @@ export class Reflector {
 
   async #recover(failure: Failure): Promise<void> {
     const { clock, random, listener, resource } = this.#options;
+    // The server is there again and does not serve us yet, as right after its start, when it has not read who may do
+    // what: that is another trouble than the one before, and its waits begin small.
+    if (this.#wasNetwork && !failure.isNetwork) this.#failures = 0;
+    this.#wasNetwork = failure.isNetwork;
     this.#failures += 1;
     listener.failed(failure.reason);
     if (failure.isListNeeded) this.#isListDue = true;

@@ -279,6 +279,24 @@ describe("a refusal", () => {
     expect(await watcher.until("fine")).toBe("+a@1 fine");
   });
 
+  test("by a server that was away and has not read yet who may do what is repeated soon", async () => {
+    watcher = new Watcher();
+    (await listed(9)).response.end();
+    for (const [times, waitMs] of [
+      [1, 200],
+      [2, 400],
+      [3, 800],
+    ] as const) {
+      await watcher.counts("ApiUnreachable", times);
+      clock.advanceMs(waitMs);
+      if (times < 3) (await watching()).response.end();
+    }
+    answer(await watching(), 403, statusBody(403, "Forbidden", "not yet"));
+    await watcher.counts("Forbidden");
+    clock.advanceMs(200);
+    (await watching()).response.end(event("BOOKMARK", { metadata: { resourceVersion: "10" } }));
+  });
+
   test("for want of rights leaves an essential kind unsettled", async () => {
     watcher = new Watcher();
     answer(await api.next(), 403, statusBody(403, "Forbidden", "no"));
