@@ -1,4 +1,5 @@
 // The chart, by the real helm, and what it renders, by the real API server.
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -105,6 +106,23 @@ test("a pod is labelled with the zone of its node, where the environment of the 
   expect(JSON.stringify(podTemplateOf(manifest("default")).spec)).toContain(`metadata.labels['${zone}']`);
 });
 
+test("the certificate that helm makes is one that the API server takes for the webhook's Service", () => {
+  const objects = objectsOf(manifest("admission")) as unknown as readonly Readonly<Record<string, unknown>>[];
+  const find = (kind: string) => objects.find((each) => each["kind"] === kind);
+  const { data } = find("Secret") as { data: Record<string, string> };
+  const { webhooks } = find("ValidatingWebhookConfiguration") as {
+    webhooks: { clientConfig: { caBundle: string; service: { name: string; namespace: string } } }[];
+  };
+  const { caBundle, service } = webhooks[0]!.clientConfig;
+  const certificate = new X509Certificate(Buffer.from(data["tls.crt"] ?? "", "base64"));
+  const authority = new X509Certificate(Buffer.from(caBundle, "base64"));
+  expect(certificate.verify(authority.publicKey)).toBe(true);
+  expect(certificate.checkHost(`${service.name}.${service.namespace}.svc`)).toBeDefined();
+  expect(certificate.checkPrivateKey(createPrivateKey(Buffer.from(data["tls.key"] ?? "", "base64")))).toBe(
+    true,
+  );
+});
+
 test("pods are within the pod security standard restricted, but for those in the network of the node", async () => {
   const kubeconfig = cluster.plane.kubeconfig("admin");
   const create = async (name: string): Promise<string> => {
@@ -158,6 +176,11 @@ test.each([
     "a monitor without its Service",
     { controller: { metrics: { serviceMonitor: { enabled: true } } } },
     "metrics.enabled",
+  ],
+  [
+    "a certificate that nobody could trust",
+    { controller: { admissionWebhooks: { enabled: true, existingSecret: { name: "webhook" } } } },
+    "caBundle is missing",
   ],
   ["rights for one namespace where all are watched", { rbac: { scope: true } }, "rbac.scope needs"],
 ] as const)("%s is refused", async (_, values, message) => {

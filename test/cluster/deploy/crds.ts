@@ -15,8 +15,22 @@ const serviceMonitorSpec = object({
   selector: object({ matchLabels: labels }),
 });
 
+const issuerRef = object({ name: text, kind: text, group: text });
+const certificateSpec = object({
+  secretName: text,
+  duration: text,
+  isCA: { type: "boolean" },
+  commonName: text,
+  dnsNames: texts,
+  privateKey: object({ algorithm: text, size: { type: "integer" }, rotationPolicy: text }),
+  issuerRef,
+});
+const issuerSpec = object({ selfSigned: { type: "object" }, ca: object({ secretName: text }) });
+
 export async function installCrds(objects: Objects): Promise<void> {
   await install(objects, "monitoring.coreos.com", "ServiceMonitor", serviceMonitorSpec);
+  await install(objects, "cert-manager.io", "Certificate", certificateSpec);
+  await install(objects, "cert-manager.io", "Issuer", issuerSpec);
 }
 
 async function install(objects: Objects, group: string, kind: string, spec: object): Promise<void> {

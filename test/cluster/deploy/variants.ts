@@ -111,6 +111,28 @@ export const variants: readonly Variant[] = [
     },
   },
   {
+    name: "admission",
+    values: { controller: { replicaCount: 2, admissionWebhooks: { enabled: true } } },
+  },
+  {
+    name: "admission-cert-manager",
+    values: { controller: { admissionWebhooks: { enabled: true, certManager: { enabled: true } } } },
+  },
+  {
+    name: "admission-given",
+    values: {
+      controller: {
+        networkPolicy: { enabled: true },
+        admissionWebhooks: {
+          enabled: true,
+          failurePolicy: "Ignore",
+          namespaceSelector: { matchLabels: { team: "web" } },
+          existingSecret: { name: "webhook", caBundle: "LS0tLS1CRUdJTg==" },
+        },
+      },
+    },
+  },
+  {
     name: "network-policy",
     values: {
       controller: {

@@ -52,6 +52,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{- define "fairway.admissionSecret" -}}
+{{- default (printf "%s-admission" (include "fairway.fullname" .)) .Values.controller.admissionWebhooks.existingSecret.name -}}
+{{- end -}}
+
 {{- define "fairway.image" -}}
 {{- $image := .Values.controller.image -}}
 {{- if $image.registry }}{{ $image.registry }}/{{ end }}{{ $image.image }}
@@ -109,6 +113,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- else -}}
 {{- $_ := set $flags "watch-namespace" (include "fairway.watchNamespace" .) -}}
 {{- end -}}
+{{- end -}}
+{{- if $controller.admissionWebhooks.enabled -}}
+{{- $_ := set $flags "validating-webhook" (printf ":%v" $controller.admissionWebhooks.port) -}}
+{{- $_ := set $flags "validating-webhook-certificate" "/etc/fairway/webhook/tls.crt" -}}
+{{- $_ := set $flags "validating-webhook-key" "/etc/fairway/webhook/tls.key" -}}
 {{- end -}}
 {{- range $name, $value := $controller.extraArgs -}}
 {{- $_ := set $flags $name (default "true" (include "fairway.scalar" $value)) -}}

@@ -65,6 +65,11 @@ spec:
         - name: {{ $controller.metrics.portName }}
           containerPort: {{ $controller.metrics.port }}
           protocol: TCP
+        {{- if $controller.admissionWebhooks.enabled }}
+        - name: webhook
+          containerPort: {{ $controller.admissionWebhooks.port }}
+          protocol: TCP
+        {{- end }}
       livenessProbe:
         httpGet:
           path: /healthz
@@ -79,6 +84,18 @@ spec:
         {{- toYaml $controller.resources | nindent 8 }}
       securityContext:
         {{- include "fairway.containerSecurityContext" . | nindent 8 }}
+      {{- if $controller.admissionWebhooks.enabled }}
+      volumeMounts:
+        - name: webhook-certificate
+          mountPath: /etc/fairway/webhook
+          readOnly: true
+      {{- end }}
+  {{- if $controller.admissionWebhooks.enabled }}
+  volumes:
+    - name: webhook-certificate
+      secret:
+        secretName: {{ include "fairway.admissionSecret" . }}
+  {{- end }}
   {{- with .Values.imagePullSecrets }}
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
