@@ -5,7 +5,17 @@ import { runAndCleanUp, startModule } from "./lib/children.ts";
 import type { ScenarioReport } from "./lib/command.ts";
 
 /** Modules of this folder, in the order of docs/performance.md. */
-const SCENARIOS = ["keep-alive.ts", "connections.ts", "rate.ts", "large.ts", "tls.ts"];
+const SCENARIOS = [
+  "keep-alive.ts",
+  "connections.ts",
+  "rate.ts",
+  "large.ts",
+  "tls.ts",
+  "memory.ts",
+  "scale.ts",
+  "churn.ts",
+  "workers.ts",
+];
 
 interface Ended {
   readonly module: string;

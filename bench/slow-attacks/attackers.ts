@@ -13,7 +13,8 @@ import {
   type AttackResult,
 } from "./messages.ts";
 
-const ARRIVAL_MS = 100;
+/** At least, between two groups of arrivals: groups are small, so that none is a burst. */
+const ARRIVAL_MS = 10;
 /** Each attacker dribbles one byte a second; a tenth of them at a time. */
 const DRIBBLE_MS = 100;
 const DRIBBLE_PARTS = 10;
@@ -83,13 +84,14 @@ class Running {
       this.#timer = setInterval(() => this.#dribble(), DRIBBLE_MS);
     }
     const batch = Math.ceil((count * ARRIVAL_MS) / (ARRIVAL_SECONDS * 1000));
+    const pauseMs = (ARRIVAL_SECONDS * 1000 * batch) / count;
     for (let made = 0; made < count; made += batch) {
       const size = Math.min(batch, count - made);
       const arrived = Array.from({ length: size }, () => new Attacker(this.#attack, port));
       const isOpen = await Promise.all(arrived.map((each) => each.isOpen));
       this.failed += isOpen.filter((each) => !each).length;
       this.attackers.push(...arrived.filter((_, i) => isOpen[i]));
-      await sleep(ARRIVAL_MS);
+      await sleep(pauseMs);
     }
   }
 
