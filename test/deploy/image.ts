@@ -72,7 +72,8 @@ const directory = mkdtempSync(path.join(os.tmpdir(), "fairway-image-"));
 try {
   const image = buildImage(readFileSync(path.join(context, "Dockerfile"), "utf8"), context, directory);
   const content = readdirSync(image.root, { recursive: true, encoding: "utf8" });
-  const tools = /(^|\/)(sh|bash|npm|apt|typescript|vitest|tsconfig\.json)$|^app\/(src|dist\/.*\.ts$)/;
+  const tools =
+    /^(?!app\/node_modules\/)(.*\/)?(sh|bash|npm|apt)$|^app\/node_modules\/(typescript|vitest)$|^app\/(src|tsconfig\.json|dist\/.*\.ts$)/;
   assert.deepEqual(content.find((file) => tools.test(file)) ?? null, null, "of no use in the image");
   const mebibytes = Number(execFileSync("du", ["-sm", image.root], { encoding: "utf8" }).split("\t")[0]);
   assert.ok(mebibytes <= sizeMaxMiB, `the image takes ${mebibytes} MiB`);
