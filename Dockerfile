@@ -12,6 +12,8 @@ RUN npm ci --ignore-scripts --no-audit --no-fund
 RUN npm run build && find dist -name '*.d.ts' -delete
 RUN mkdir app && cp -R package.json package-lock.json LICENSE dist app
 RUN cd app && npm ci --omit=dev --ignore-scripts --no-audit --no-fund && rm package-lock.json
+# Half of what packages bring is for those who compile against them or read about them.
+RUN cd app/node_modules && find . -type f -name '*.[cm]ts' -delete && find . -type f -name '*.ts' -delete && find . -type f -name '*.map' -delete && find . -type f -name tsconfig.json -delete && find . -mindepth 2 -maxdepth 4 -type d '(' -name test -o -name docs -o -name examples ')' -prune -exec rm -r {} +
 
 FROM node:${NODE_VERSION}-slim AS runtime
 WORKDIR /build
