@@ -1,9 +1,9 @@
 // The admin port: health, metrics, and what Fairway made of the configuration. It only reads. /debug is for people on
 // the same machine (or behind `kubectl port-forward`); everything else may be reached by probes and Prometheus.
-import { once } from "node:events";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
-import { BlockList, isIP, type AddressInfo, type Socket } from "node:net";
+import { BlockList, isIP, type AddressInfo } from "node:net";
 import { formatDiagnostic, type Diagnostic } from "../ir/diagnostic.ts";
+import { SmallServer } from "../util/small-server.ts";
 import { formatCluster, type ClusterView } from "./cluster-view.ts";
 import { formatTable } from "./table-text.ts";
 import type { TableView } from "./table-view.ts";
@@ -48,13 +48,11 @@ interface Page {
 
 export class AdminServer {
   readonly #options: AdminServerOptions;
-  readonly #server: http.Server;
-  /** Oldest first. */
-  readonly #connections = new Set<Socket>();
+  readonly #small: SmallServer;
 
   constructor(options: AdminServerOptions) {
     this.#options = options;
-    this.#server = http.createServer(
+    const server = http.createServer(
       {
         requestTimeout: requestTimeoutMs,
         headersTimeout: requestTimeoutMs,
@@ -64,31 +62,16 @@ export class AdminServer {
       // It catches everything itself.
       (request, response) => void this.#answer(request, response),
     );
-    this.#server.on("connection", (socket) => this.#onConnection(socket));
+    this.#small = new SmallServer(server, connectionsMax);
   }
 
   /** Rejects when the port cannot be bound. */
-  async listen(): Promise<AddressInfo> {
-    const { port, host } = this.#options;
-    this.#server.listen({ port, ...(host === "" ? {} : { host }) });
-    await once(this.#server, "listening");
-    return this.#server.address() as AddressInfo;
+  listen(): Promise<AddressInfo> {
+    return this.#small.listen(this.#options);
   }
 
-  async close(): Promise<void> {
-    if (!this.#server.listening) return;
-    const closed = once(this.#server, "close");
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await closed;
-  }
-
-  #onConnection(socket: Socket): void {
-    this.#connections.add(socket);
-    socket.once("close", () => this.#connections.delete(socket));
-    if (this.#connections.size <= connectionsMax) return;
-    const [oldest] = this.#connections;
-    oldest?.destroy();
+  close(): Promise<void> {
+    return this.#small.close();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -1,9 +1,9 @@
 // The HTTPS server of the validating webhook. Its port may be reached from every pod, so whatever arrives is hostile until
 // it is understood: sizes, times and numbers are bounded, and a body is parsed as JSON and nothing else.
-import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import https from "node:https";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo } from "node:net";
+import { SmallServer } from "../util/small-server.ts";
 
 export interface WebhookReply {
   readonly status: number;
@@ -45,7 +45,7 @@ const keepAliveMs = 120_000;
 export class WebhookServer {
   readonly #options: WebhookServerOptions;
   readonly #server: https.Server;
-  readonly #connections = new Set<Socket>();
+  readonly #small: SmallServer;
   #requests = 0;
 
   constructor(options: WebhookServerOptions) {
@@ -63,17 +63,14 @@ export class WebhookServer {
       // It catches everything itself.
       (request, response) => void this.#serve(request, response),
     );
-    this.#server.on("connection", (socket) => this.#onConnection(socket));
+    this.#small = new SmallServer(this.#server, connectionsMax);
     // Whatever knocks without speaking TLS; the socket is closed by then.
     this.#server.on("tlsClientError", () => undefined);
   }
 
   /** Rejects when the port cannot be bound. */
-  async listen(): Promise<AddressInfo> {
-    const { port, host } = this.#options;
-    this.#server.listen({ port, ...(host === "" ? {} : { host }) });
-    await once(this.#server, "listening");
-    return this.#server.address() as AddressInfo;
+  listen(): Promise<AddressInfo> {
+    return this.#small.listen(this.#options);
   }
 
   /** For connections from now on; those that are there keep what they have. Throws when the two do not fit. */
@@ -81,21 +78,8 @@ export class WebhookServer {
     this.#server.setSecureContext(contextOf(certificate));
   }
 
-  async close(): Promise<void> {
-    if (!this.#server.listening) return;
-    const closed = once(this.#server, "close");
-    this.#server.close();
-    this.#server.closeAllConnections();
-    for (const socket of this.#connections) socket.destroy();
-    await closed;
-  }
-
-  #onConnection(socket: Socket): void {
-    this.#connections.add(socket);
-    socket.once("close", () => this.#connections.delete(socket));
-    if (this.#connections.size <= connectionsMax) return;
-    const [oldest] = this.#connections;
-    oldest?.destroy();
+  close(): Promise<void> {
+    return this.#small.close();
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
