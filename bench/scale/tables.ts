@@ -1,6 +1,7 @@
 // The same table for Fairway and for nginx: so many hosts, routes of one host, or endpoints of one Service. Pure.
 import { endpointSlicesOf, ingress, ingressClass, service, toYaml, type Manifest } from "../lib/manifests.ts";
 import type { LoadRequest } from "../lib/load.ts";
+import { nginxBackend, nginxProcess } from "../lib/peers/native.ts";
 
 export const DIMENSIONS = ["hosts", "routes", "endpoints", "connections"] as const;
 export type Dimension = (typeof DIMENSIONS)[number];
@@ -56,7 +57,6 @@ export function manifestsFor({ hosts, routes, endpoints }: Size, backendPort: nu
   return toYaml(ingressClass(), service("backend"), ...slices, ...routing);
 }
 
-/** As lib/peers/native.ts has it, with the fields set once for all locations. */
 export function nginxFor(
   { hosts, routes, endpoints }: Size,
   options: { readonly port: number; readonly backendPort: number; readonly directory: string },
@@ -67,40 +67,13 @@ export function nginxFor(
     (i) =>
       `server { listen 127.0.0.1:${port}${i === 0 ? " backlog=4096" : ""}; server_name ${hostOf(i)}; ${locations.join("\n")} }`,
   );
-  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-  return `
-daemon off;
-worker_processes 1;
-pid ${directory}/nginx.pid;
-error_log stderr error;
-events { worker_connections 32768; multi_accept on; }
-http {
-  access_log off;
-  server_tokens off;
-  keepalive_requests 1000;
+  const backends = addressesOf(endpoints).map((address) => `server ${address}:${backendPort};`);
+  return nginxProcess(
+    directory,
+    32_768,
+    `
   server_names_hash_max_size 65536;
-  server_names_hash_bucket_size 128;
-  ${temporary.map((name) => `${name}_temp_path ${directory}/${name};`).join("\n  ")}
-  proxy_http_version 1.1;
-  proxy_max_temp_file_size 0;
-  proxy_set_header Host $http_host;
-  proxy_set_header Connection "";
-  proxy_set_header X-Request-ID $request_id;
-  proxy_set_header X-Real-IP $remote_addr;
-  proxy_set_header X-Forwarded-For $remote_addr;
-  proxy_set_header X-Forwarded-Host $http_host;
-  proxy_set_header X-Forwarded-Port $server_port;
-  proxy_set_header X-Forwarded-Proto $scheme;
-  proxy_set_header X-Forwarded-Scheme $scheme;
-  proxy_set_header X-Scheme $scheme;
-  upstream backend {
-    ${addressesOf(endpoints)
-      .map((address) => `server ${address}:${backendPort};`)
-      .join("\n    ")}
-    keepalive 320;
-    keepalive_requests 10000;
-  }
-  ${servers.join("\n  ")}
-}
-`;
+  server_names_hash_bucket_size 128;${nginxBackend(backends)}
+  ${servers.join("\n  ")}`,
+  );
 }

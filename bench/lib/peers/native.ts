@@ -17,57 +17,73 @@ export interface NativeOptions {
 const HSTS = "max-age=31536000; includeSubDomains";
 
 /** Pool size and requests per connection are ingress-nginx's defaults. `isTuned`: 64 KiB buffers for large content. */
-export function nginxConfig(options: NativeOptions, isTuned: boolean): string {
-  const { httpPort, httpsPort, backendPort, directory } = options;
+/** The fields that Fairway sets too. */
+const nginxFields = `
+  proxy_set_header Host $http_host;
+  proxy_set_header Connection "";
+  proxy_set_header X-Request-ID $request_id;
+  proxy_set_header X-Real-IP $remote_addr;
+  proxy_set_header X-Forwarded-For $remote_addr;
+  proxy_set_header X-Forwarded-Host $http_host;
+  proxy_set_header X-Forwarded-Port $server_port;
+  proxy_set_header X-Forwarded-Proto $scheme;
+  proxy_set_header X-Forwarded-Scheme $scheme;
+  proxy_set_header X-Scheme $scheme;`;
+
+/** One worker that keeps connections on both sides and writes no log. `http`: what belongs into its block. */
+export function nginxProcess(directory: string, connections: number, http: string): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-  const buffers = isTuned
-    ? "proxy_buffer_size 64k; proxy_buffers 16 64k; proxy_busy_buffers_size 512k;"
-    : "# proxy buffers: the defaults";
-  const location = `
-    location / {
-      proxy_pass http://backend;
-      proxy_http_version 1.1;
-      proxy_max_temp_file_size 0;
-      ${buffers}
-      proxy_set_header Host $http_host;
-      proxy_set_header Connection "";
-      proxy_set_header X-Request-ID $request_id;
-      proxy_set_header X-Real-IP $remote_addr;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Forwarded-Host $http_host;
-      proxy_set_header X-Forwarded-Port $server_port;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Scheme $scheme;
-      proxy_set_header X-Scheme $scheme;
-    }`;
   return `
 daemon off;
 worker_processes 1;
 pid ${directory}/nginx.pid;
 error_log stderr error;
-events { worker_connections 16384; multi_accept on; }
+events { worker_connections ${connections}; multi_accept on; }
 http {
   access_log off;
   server_tokens off;
   keepalive_requests 1000;
   ${temporary.map((name) => `${name}_temp_path ${directory}/${name};`).join("\n  ")}
+  proxy_http_version 1.1;
+  proxy_max_temp_file_size 0;${nginxFields}
+${http}
+}
+`;
+}
+
+/** `servers`: lines such as `server 127.0.0.1:80;`. */
+export function nginxBackend(servers: readonly string[]): string {
+  return `
   upstream backend {
-    server 127.0.0.1:${backendPort};
+    ${servers.join("\n    ")}
     keepalive 320;
     keepalive_requests 10000;
-  }
+  }`;
+}
+
+export function nginxConfig(options: NativeOptions, isTuned: boolean): string {
+  const { httpPort, httpsPort, backendPort, directory } = options;
+  const buffers = isTuned
+    ? "proxy_buffer_size 64k; proxy_buffers 16 64k; proxy_busy_buffers_size 512k;"
+    : "# proxy buffers: the defaults";
+  return nginxProcess(
+    directory,
+    16_384,
+    `${nginxBackend([`server 127.0.0.1:${backendPort};`])}
+  ${buffers}
   server {
-    listen 127.0.0.1:${httpPort} backlog=4096;${location}
+    listen 127.0.0.1:${httpPort} backlog=4096;
+    location / { proxy_pass http://backend; }
   }
   server {
     listen 127.0.0.1:${httpsPort} ssl backlog=4096;
     ssl_certificate ${options.certificateFile};
     ssl_certificate_key ${options.keyFile};
     ssl_protocols TLSv1.2 TLSv1.3;
-    add_header Strict-Transport-Security "${HSTS}";${location}
-  }
-}
-`;
+    add_header Strict-Transport-Security "${HSTS}";
+    location / { proxy_pass http://backend; }
+  }`,
+  );
 }
 
 export function haproxyConfig({ httpPort, httpsPort, backendPort, bothFile }: NativeOptions): string {
