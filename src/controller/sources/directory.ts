@@ -3,10 +3,10 @@
 // finds what events did not tell (network file systems, symlinks to elsewhere); 4. a loss that is to be believed.
 import { watch, type FSWatcher } from "node:fs";
 import { join, relative } from "node:path";
-import { isDeepStrictEqual } from "node:util";
 import type { Diagnostic } from "../../ir/diagnostic.ts";
 import { compareText } from "../../ir/order.ts";
 import type { Cancel, Clock } from "../../util/clock.ts";
+import { equalJson } from "../../util/equal-json.ts";
 import { refOf } from "../objects.ts";
 import { FileState, type FileEntry } from "./file-state.ts";
 import type { ObjectListener, Source } from "./source.ts";
@@ -322,7 +322,7 @@ export class DirectorySource implements Source {
 
 function isSame(a: FileEntry | undefined, b: FileEntry): boolean {
   if (a === undefined || a.object === b.object) return a !== undefined;
-  return isDeepStrictEqual(a.object, b.object) && isDeepStrictEqual(a.findings, b.findings);
+  return equalJson(a.object, b.object) && equalJson(a.findings, b.findings);
 }
 
 function unreadableDirectory(path: string): Diagnostic {

@@ -4,7 +4,7 @@
 // changed for a while or was replaced as a whole.
 import type { Diagnostic } from "../../ir/diagnostic.ts";
 import { refKey } from "../../ir/object-ref.ts";
-import { isDeepStrictEqual } from "node:util";
+import { equalJson } from "../../util/equal-json.ts";
 import { findingDiagnostic, type Finding } from "../finding.ts";
 import { refOf, type KubeObject } from "../objects.ts";
 import {
@@ -157,7 +157,7 @@ function cutEntries(manifest: Manifest, fresh: Entries, served: Entries, text: s
   for (const [key, entry] of fresh) {
     if (entry.text !== last) continue;
     const before = served.get(key);
-    if (before !== undefined && isDeepStrictEqual(before.object, entry.object)) continue;
+    if (before !== undefined && equalJson(before.object, entry.object)) continue;
     const isShorter = before !== undefined && entry.text.length < before.text.length;
     // An object that is new may be one that nobody meant: its name may have been cut short, too.
     if (hasLost || (isShorter && (isOpen || before.text.startsWith(entry.text.trimEnd())))) cut.add(key);

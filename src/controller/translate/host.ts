@@ -72,7 +72,8 @@ function addRules(
   let order = 0;
   for (const rule of plan.object.rules) {
     if (rule.host === host.host) {
-      if (!host.plans.includes(plan)) host.plans.push(plan);
+      // Ingresses come one after the other: thousands may share a host.
+      if (host.plans.at(-1) !== plan) host.plans.push(plan);
       for (const [index, path] of rule.paths.entries()) {
         addPath(context, host, plan, { path, order: order + index, upstreams });
       }

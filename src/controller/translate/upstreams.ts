@@ -28,6 +28,8 @@ const controllerShare = " ";
 export class Upstreams {
   readonly #entries = new Map<UpstreamId, Entry>();
   readonly #byService = new Map<ObjectKey, Set<UpstreamId>>();
+  /** Those that have a primary. */
+  readonly #canaries = new Set<Entry>();
   /** Those whose users have changed since they were made. */
   readonly #due = new Set<UpstreamId>();
 
@@ -119,11 +121,13 @@ export class Upstreams {
       .flatMap((share) => share.sharings)
       .sort((a, b) => compareSeniority(a.plan.object.meta, b.plan.object.meta) || a.order - b.order);
     entry.primary = first?.primary ?? null;
+    if (entry.primary === null) this.#canaries.delete(entry);
+    else this.#canaries.add(entry);
   }
 
   /** Settings of sessions follow from the primary's users. */
   #addCanaries(): void {
-    for (const { name, primary } of this.#entries.values()) {
+    for (const { name, primary } of this.#canaries) {
       if (primary !== null && this.#due.has(primary)) this.#due.add(name.id);
     }
   }

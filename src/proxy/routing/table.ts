@@ -69,7 +69,7 @@ export function recompile(
       problems: [...problems.values()].flat(),
       problemsByPart: problems,
     },
-    endpoints: placeEndpoints(previous.endpoints, upstreams, delta.endpoints.changed),
+    endpoints: placeEndpoints(previous, upstreams, delta.endpoints.changed),
   };
 }
 
@@ -121,18 +121,17 @@ function placeUpstreams(before: Former, delta: TableDelta["upstreams"]): Upstrea
 
 /** By upstream index; an upstream without an entry has no endpoints. */
 function placeEndpoints(
-  before: readonly EndpointsIr[],
-  upstreams: Upstreams,
+  { endpoints: before }: Pick<Snapshot, "endpoints">,
+  { list, indexes, freed, changed: placed }: Upstreams,
   changed: readonly EndpointsIr[],
 ): readonly EndpointsIr[] {
-  const endpoints = upstreams.list.map((upstream, index): EndpointsIr => {
-    const known = before[index];
-    return known?.upstream === upstream?.id && known !== undefined
-      ? known
-      : { upstream: upstream?.id ?? "", addresses: [], dns: null };
-  });
+  const endpoints = before.slice();
+  for (const index of [...freed, ...placed]) {
+    const id = list[index]?.id ?? "";
+    if (endpoints[index]?.upstream !== id) endpoints[index] = { upstream: id, addresses: [], dns: null };
+  }
   for (const each of changed) {
-    const index = upstreams.indexes.get(each.upstream);
+    const index = indexes.get(each.upstream);
     if (index !== undefined) endpoints[index] = each;
   }
   return endpoints;
